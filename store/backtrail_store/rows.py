@@ -1,0 +1,143 @@
+"""What queries return. Field order is column order; the .sql files select in this order.
+
+    spans, contents → queries/*.sql → reader → **rows** → routes
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+AttributeValue = str | int | float | bool | bytes | list[str] | dict[str, object] | list[object] | None
+SpanKind = Literal["unspecified", "internal", "server", "client", "producer", "consumer"]
+StatusCode = Literal["unset", "ok", "error"]
+RunStatus = Literal["running", "completed", "failed", "cancelled", "incomplete"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    time_unix_nano: int
+    name: str
+    attributes: dict[str, AttributeValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRow:
+    trace_id: str
+    span_id: str
+    trace_state: str
+    attributes: dict[str, AttributeValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanRow:
+    """One span, final or pending, as the newest version in the store says.
+
+    `attributes` holds every attribute in its own type; payload texts are there only if the query asked for
+    them (`payloads=True`), else those keys are absent. A pending row has `is_pending`, `duration_ns` 0.
+    Token counts are None when the span carried none: missing is not zero.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    name: str
+    kind: SpanKind
+    status_code: StatusCode
+    status_message: str
+    start_time_unix_nano: int
+    duration_ns: int
+    is_pending: bool
+    service_name: str
+    scope_name: str
+    scope_version: str
+    trace_state: str
+    flags: int
+    backtrail_kind: str
+    step_kind: str
+    operation_name: str
+    agent_name: str
+    agent_key: str
+    tool_name: str
+    query: str
+    task_id: str
+    parent_task_id: str
+    task_chain: list[str]
+    depth: int
+    retry_count: int
+    conversation_id: str
+    user_id: str
+    environment: str
+    provider_name: str
+    request_model: str
+    response_model: str
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_input_tokens: int | None
+    cache_write_input_tokens: int | None
+    reasoning_output_tokens: int | None
+    reported_cost_usd: float | None
+    cost_usd: float | None
+    error_type: str
+    step_key: str
+    seq: int
+    replayed: bool
+    attributes: dict[str, AttributeValue]
+    resource: dict[str, AttributeValue]
+    events: list[EventRow]
+    links: list[LinkRow]
+
+    @property
+    def end_time_unix_nano(self) -> int:
+        return self.start_time_unix_nano + self.duration_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run (a trace seen from its root span) with its totals over the whole trace.
+
+    `status` is the root's own, or from its last sign of life: `running` while the newest span or pending row
+    is younger than 60 s, `incomplete` afterwards. Costs and tokens count model calls that really ran: a step
+    answered from the record and an agent's repeated sum count nothing. `cost_usd` is None if no model call
+    had a known price; `unpriced_calls` says how many had none.
+    """
+
+    run_id: str
+    root_span_id: str
+    name: str
+    status: RunStatus
+    start_time_unix_nano: int
+    duration_ns: int
+    service_name: str
+    query: str
+    conversation_id: str
+    user_id: str
+    environment: str
+    replay_of: str
+    replay_mode: str
+    error_type: str
+    error_message: str
+    span_count: int
+    agent_count: int
+    step_count: int
+    error_count: int
+    replayed_count: int
+    llm_calls: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    unpriced_calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs: newest first, `start` ≤ start time < `end`; `before` continues a page."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    status: RunStatus | None = None
+    name: str | None = None
+    service: str | None = None
+    conversation_id: str | None = None
+    user_id: str | None = None
+    before: tuple[int, str] | None = None  # (start_time_unix_nano, run_id) of the last run already seen
+    limit: int = 50
