@@ -1,0 +1,68 @@
+# Everything runs in ./.venv; nothing outside this folder is changed, apart from uv's download cache.
+# Relative paths only: make cannot name a file whose path holds a space, and this folder may stand below one.
+
+SHELL := /bin/bash
+BIN := .venv/bin
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+export UV_PROJECT_ENVIRONMENT := .venv
+export UV_PYTHON_DOWNLOADS := automatic
+
+.PHONY: help install demo serve test lint format typecheck bench picture clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+
+install: .venv/.ready  ## Set up ./.venv with both packages and the tools (the other targets do this by themselves)
+
+demo: .venv/.ready  ## Trace an agent that fails, look at the run, and replay it: about 20 seconds
+	@$(BIN)/python -m examples.demo
+
+serve: .venv/.ready  ## Start the server on 127.0.0.1:4318 (HTTP) and 127.0.0.1:4317 (OTLP/gRPC)
+	@$(BIN)/python -m backtrail_server serve
+
+test: .venv/.ready  ## Run all tests, warnings as errors
+	$(BIN)/python -m pytest
+
+lint: .venv/.ready  ## Check style (ruff) and who may import whom (import-linter)
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+format: .venv/.ready  ## Sort imports and lay the code out
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+typecheck: .venv/.ready  ## Check the types of code and tests, strictly (mypy)
+	$(BIN)/mypy
+
+bench: .venv/.ready  ## Measure, and print the tables of bench/README.md
+	@$(BIN)/python -m bench
+
+picture: .venv/.ready  ## Draw docs/demo.svg again from what the demo prints
+	@$(BIN)/python docs/picture.py
+
+clean:  ## Remove ./.venv and the tools' caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# uv does the installing. Where it is missing, the first Python that is new enough makes .venv and uv goes into it;
+# --inexact lets it stay there.
+.venv/.ready: pyproject.toml tracer/pyproject.toml uv.lock
+	@set -eu; \
+	uv=$$(command -v uv || true); \
+	if [ -z "$$uv" ]; then \
+	    uv=$(BIN)/uv; \
+	    if [ ! -x "$$uv" ]; then \
+	        for python in python3 python3.14 python3.13 python3.12 python3.11 none; do \
+	            "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	        done; \
+	        if [ "$$python" = none ]; then \
+	            echo "Backtrail needs Python 3.11 or newer with its venv module (Debian, Ubuntu: python3-venv), or uv. Neither was found." >&2; \
+	            exit 1; \
+	        fi; \
+	        echo "Setting up .venv with $$("$$python" --version)"; \
+	        "$$python" -m venv .venv; \
+	        $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; \
+	    fi; \
+	fi; \
+	"$$uv" sync --locked --all-packages --inexact --quiet; \
+	touch $@
