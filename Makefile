@@ -1,17 +1,15 @@
 # Everything runs in ./.venv; nothing outside this folder is changed, apart from uv's download cache.
 # Relative paths only: make cannot name a file whose path holds a space, and this folder may stand below one.
 
-SHELL := /bin/bash
 BIN := .venv/bin
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 export UV_PROJECT_ENVIRONMENT := .venv
-export UV_PYTHON_DOWNLOADS := automatic
 
 .PHONY: help install demo serve test lint format typecheck bench picture clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 install: .venv/.ready  ## Set up ./.venv with both packages and the tools (the other targets do this by themselves)
 
