@@ -4,6 +4,8 @@
 BIN := .venv/bin
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 export UV_PROJECT_ENVIRONMENT := .venv
+# Trust what the system trusts, as git did when it fetched this: behind a company's proxy nothing else works.
+export UV_SYSTEM_CERTS ?= true
 
 .PHONY: help install demo serve test lint format typecheck bench picture clean
 .DEFAULT_GOAL := help

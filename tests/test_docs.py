@@ -1,0 +1,112 @@
+"""Documentation that cannot rot: what a page says is compared with what the code has."""
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backtrail import semconv
+from backtrail_server.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("*/README.md")),
+]
+PACKAGES = ["backtrail", "backtrail_store", "backtrail_ingest", "backtrail_query", "backtrail_server"]
+CODE = ["tracer", "store", "ingest", "query_api", "server", "tests", "bench", "examples"]
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def test_every_setting_is_in_the_readme_and_every_variable_in_the_readme_is_a_setting() -> None:
+    settings = {f"BACKTRAIL_{name}".upper() for name in Settings.model_fields}
+
+    assert set(re.findall(r"^\| `(BACKTRAIL_\w+)`", README, re.MULTILINE)) == settings
+
+
+def test_every_folder_is_in_the_readmes_map_and_every_folder_of_the_map_exists() -> None:
+    tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    folders = {path.split("/")[0] for path in tracked if "/" in path and not path.startswith(".")}
+
+    assert set(re.findall(r"^\| \[`(\w+)/`\]", README, re.MULTILINE)) == folders
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_every_make_command_on_a_page_is_in_the_makefile(page: Path) -> None:
+    targets = set(re.findall(r"^(\w+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    commands = re.findall(r"(?:^ {4}|`)make ((?:\w+ ?)+)", page.read_text(), re.MULTILINE)
+
+    assert {target for command in commands for target in command.split()} <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_every_path_named_on_a_page_exists(page: Path) -> None:
+    names = re.findall(rf"`((?:{'|'.join(CODE)})/[\w/.-]+)`", page.read_text())
+
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_every_sql_file_opens_with_a_comment() -> None:
+    assert [path.name for path in ROOT.glob("store/**/*.sql") if not path.read_text().startswith("--")] == []
+
+
+def test_every_query_is_used() -> None:
+    code = "\n".join(path.read_text() for path in ROOT.glob("store/backtrail_store/*.py"))
+
+    assert [path.stem for path in ROOT.glob("store/backtrail_store/queries/*.sql") if f'"{path.stem}"' not in code] == []
+
+
+def test_the_tracers_table_names_every_attribute_and_no_other() -> None:
+    table = set(re.findall(r"^\| `([\w.]+)`", (ROOT / "tracer/README.md").read_text(), re.MULTILINE))
+    constants = {value for name, value in vars(semconv).items() if name.isupper()}
+
+    assert table == constants
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_public_name_can_be_imported(name: str) -> None:
+    package = importlib.import_module(name)
+
+    assert [public for public in getattr(package, "__all__", ()) if not hasattr(package, public)] == []
+
+
+def test_the_sdks_public_names_are_sorted_and_complete() -> None:
+    import backtrail
+
+    imported = {name for name in vars(backtrail) if not name.startswith("_")}
+    modules = {name for name in imported if sys.modules.get(f"backtrail.{name}") is not None}
+
+    assert imported - modules - set(backtrail.__all__) == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_module_says_where_it_stands(package: str) -> None:
+    folder = next(ROOT.glob(f"*/{package}"))
+
+    assert [page_id(path) for path in folder.rglob("*.py") if not path.read_text().startswith('"""')] == []
+
+
+def test_every_variable_in_deploy_is_a_setting() -> None:
+    names = {
+        name
+        for path in ROOT.glob("deploy/*")
+        for name in re.findall(r"\bBACKTRAIL_[A-Z_]+\b", path.read_text())
+    }
+
+    assert names <= {f"BACKTRAIL_{name}".upper() for name in Settings.model_fields}
