@@ -1,0 +1,109 @@
+"""What a request may say, read once: ids, times, page, project, and the reader that answers.
+
+    HTTP request → **params** → routes → reader
+"""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+
+from backtrail_query.errors import BadParameter
+from backtrail_store.reader import TraceReader
+
+DEFAULT_PROJECT = "default"
+MAX_RUNS_PER_PAGE = 1000
+
+_HEX_ID = re.compile(r"[0-9a-fA-F]{1,32}")
+_NUMBER = re.compile(r"-?\d+")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_id(text: str) -> str:
+    """A trace id as we write it; old clients trim leading zeros, so those come back."""
+    if not _HEX_ID.fullmatch(text):
+        raise BadParameter(f"{text[:80]!r} is not a run id: expected 1 to 32 hexadecimal digits")
+    if not text.strip("0"):
+        raise BadParameter("a run id of nothing but zeros is invalid")
+    return text.lower().zfill(32)
+
+
+def parse_time(name: str, text: str) -> datetime:
+    """RFC 3339, or an epoch number whose unit its magnitude tells."""
+    try:
+        if _NUMBER.fullmatch(text):
+            return _EPOCH + timedelta(microseconds=_epoch_nanoseconds(int(text)) // 1000)
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as exc:
+        raise BadParameter(f"{name}: {text[:80]!r} is neither RFC 3339 nor a unix time") from exc
+    if moment.tzinfo is None:
+        raise BadParameter(f"{name}: {text!r} has no time zone; write 2026-01-31T12:00:00Z")
+    return moment
+
+
+def _epoch_nanoseconds(number: int) -> int:
+    magnitude = abs(number)
+    if magnitude >= 10**17:
+        return number
+    if magnitude >= 10**14:
+        return number * 1_000
+    if magnitude >= 10**11:
+        return number * 1_000_000
+    return number * 1_000_000_000
+
+
+def write_cursor(start_time_unix_nano: int, run_id: str) -> str:
+    return urlsafe_b64encode(f"{start_time_unix_nano}:{run_id}".encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str) -> tuple[int, str]:
+    try:
+        start, run_id = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii").split(":")
+        return int(start), parse_id(run_id)
+    except (ValueError, BadParameter) as exc:
+        raise BadParameter("the cursor was not made by this server; leave it out to begin at the newest run") from exc
+
+
+def _run_id(run_id: Annotated[str, Path(description="1 to 32 hex digits, any case")]) -> str:
+    return parse_id(run_id)
+
+
+def _trace_id(trace_id: Annotated[str, Path(description="1 to 32 hex digits, any case")]) -> str:
+    return parse_id(trace_id)
+
+
+def _start(start: Annotated[str | None, Query(description="begun at or after: RFC 3339 or unix time")] = None) -> (
+    datetime | None
+):
+    return parse_time("start", start) if start else None
+
+
+def _end(end: Annotated[str | None, Query(description="begun before: RFC 3339 or unix time")] = None) -> datetime | None:
+    return parse_time("end", end) if end else None
+
+
+def _cursor(cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None) -> (
+    tuple[int, str] | None
+):
+    return read_cursor(cursor) if cursor else None
+
+
+def _project(request: Request) -> str:
+    return getattr(request.state, "project", DEFAULT_PROJECT)
+
+
+def _reader(request: Request) -> TraceReader:
+    reader: TraceReader = request.app.state.store.reader
+    return reader
+
+
+RunId = Annotated[str, Depends(_run_id)]
+TraceId = Annotated[str, Depends(_trace_id)]
+Start = Annotated[datetime | None, Depends(_start)]
+End = Annotated[datetime | None, Depends(_end)]
+Cursor = Annotated[tuple[int, str] | None, Depends(_cursor)]
+Limit = Annotated[int, Query(ge=1, le=MAX_RUNS_PER_PAGE, description="most runs on a page")]
+Project = Annotated[str, Depends(_project)]
+Reader = Annotated[TraceReader, Depends(_reader)]
