@@ -1,0 +1,60 @@
+"""Where a replay and its record part ways, as data: the report a replay hands back.
+
+    Replay → **divergence, report** → ReplayResult, `backtrail replay`
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+DivergenceKind = Literal[
+    "missing_step",
+    "unconsumed_step",
+    "input_changed",
+    "order_changed",
+    "outcome_changed",
+    "code_changed",
+    "context_changed",
+    "state_changed",
+    "undecodable",
+    "ambiguous",
+    "stream_exhausted",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """One difference; `detail` is a sentence for people, the keys are for programs."""
+
+    kind: DivergenceKind
+    name: str
+    step_key: str | None
+    detail: str
+    nearest_step_key: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ReplayReport:
+    """What came from the record and what ran; tokens and cost are those of the calls that were not made again."""
+
+    mode: str
+    replay_of: str
+    bundle_sha256: str
+    hits: int = 0
+    live: int = 0
+    saved_tokens: int = 0
+    saved_cost_usd: float = 0.0
+    divergences: list[Divergence] = field(default_factory=list)
+
+
+def changed_inputs(recorded: object, called: object) -> str:
+    """Names the inputs that differ, so that nobody has to compare two long texts by eye."""
+    if not isinstance(recorded, dict) or not isinstance(called, dict):
+        return "its input differs"
+    names = sorted(name for name in {*recorded, *called} if recorded.get(name) != called.get(name))
+    shown = ", ".join(f"{name}: {_short(recorded.get(name))} → {_short(called.get(name))}" for name in names[:3])
+    return f"its input differs in {shown}" if shown else "its input is equal"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,127 @@
+"""Answers from the record reach waiting code in the order in which the steps ended when they were recorded.
+
+    a step is called → Replay.on_call → **release** → the caller gets the answer
+
+Which of two calls came first is a decision of the recorded run (`as_completed`, a race), so it is replayed as well.
+Only what waits at the same time is ordered: a step that never comes again cannot hold the others up.
+"""
+
+import asyncio
+import heapq
+import threading
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from backtrail._bundle import StepRecord
+
+IDLE_TURNS = 3  # turns of the event loop without a new arrival before the earliest batch goes
+HUNG_GRACE = 2.0  # seconds of nothing but hung steps before one of them is given up
+
+
+@dataclass(order=True, slots=True)
+class _Waiting:
+    batch: tuple[int, int]
+    seq_end: int
+    number: int
+    future: "asyncio.Future[None]" = field(compare=False)
+
+
+class Release:
+    """The waiting hits of one replay; every event loop of the run has its own queue."""
+
+    def __init__(self) -> None:
+        self._pumps: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pump] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    async def wait(self, record: StepRecord) -> None:
+        """Return when everything that ended before `record`, and waits now, has gone."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            pump = self._pumps.setdefault(loop, _Pump(loop))
+        await pump.enqueue(record)
+
+    @property
+    def is_empty(self) -> bool:
+        with self._lock:
+            return all(pump.is_empty for pump in self._pumps.values())
+
+
+class _Pump:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._heap: list[_Waiting] = []
+        self._arrived = 0
+        self._seen = 0
+        self._idle_turns = 0
+        self._is_running = False
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._heap
+
+    def enqueue(self, record: StepRecord) -> "asyncio.Future[None]":
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._arrived += 1
+        heapq.heappush(self._heap, _Waiting(record.release_order, record.seq_end or 0, self._arrived, future))
+        if not self._is_running:
+            self._is_running = True
+            self._loop.call_soon(self._turn)
+        return future
+
+    def _turn(self) -> None:
+        self._idle_turns = self._idle_turns + 1 if self._seen == self._arrived else 0
+        self._seen = self._arrived
+        if self._idle_turns >= IDLE_TURNS:
+            self._idle_turns = 0
+            self._release_lowest_batch()
+        if self._heap:
+            self._loop.call_soon(self._turn)
+        else:
+            self._is_running = False
+
+    def _release_lowest_batch(self) -> None:
+        batch = self._heap[0].batch
+        while self._heap and self._heap[0].batch == batch:
+            future = heapq.heappop(self._heap).future
+            if not future.done():  # a waiter that was cancelled has left
+                future.set_result(None)
+
+
+class Activity:
+    """Whether anything still moves in a replay: what a hung step watches to notice that it waits for nothing."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._live: set[str] = set()
+        self._moves = 0
+
+    @property
+    def moves(self) -> int:
+        return self._moves
+
+    @property
+    def is_quiet(self) -> bool:
+        return not self._live
+
+    def moved(self) -> None:
+        with self._lock:
+            self._moves += 1
+
+    def began(self, step_key: str) -> None:
+        with self._lock:
+            self._moves += 1
+            self._live.add(step_key)
+
+    def ended(self, step_key: str) -> None:
+        with self._lock:
+            self._moves += 1
+            self._live.discard(step_key)
+
+
+async def hang(activity: Activity, release: Release) -> None:
+    """Wait to be cancelled. Returns only when nothing but hung steps was left for a while."""
+    while True:
+        before = activity.moves
+        await asyncio.sleep(HUNG_GRACE)
+        if activity.moves == before and activity.is_quiet and release.is_empty:
+            return

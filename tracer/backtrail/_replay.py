@@ -1,0 +1,309 @@
+"""Recorded answer or live call: decided for each step at the moment it is called.
+
+    bundle → **replay** ← the decorators ask for each step; then release → the caller
+
+Nothing here touches the run, the network or a span: it is the matching of calls to records, and what the recorded
+outcome means for a resumed run. The server has judged each record already (`replay_policy`); what depends on the
+caller's wishes (`allow_unsafe`, `on_undecodable`, `code_change`) is judged here.
+"""
+
+import logging
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Literal
+
+from backtrail._bundle import Bundle, EffectRecord, StepRecord
+from backtrail._divergence import Divergence, DivergenceKind, ReplayReport, changed_inputs
+from backtrail._frontier import Frontier, Scope
+from backtrail._identity import StepCall
+from backtrail._matching import Records
+from backtrail._release import Activity, Release, hang
+from backtrail.errors import ReplayDivergenceError, ReplayError, ResultNotReplayableError, UnknownOutcomeError
+
+logger = logging.getLogger("backtrail")
+
+Match = Literal["exact", "loose", "nearest"]
+MODES = ("resume",)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Run the body; nothing in it has a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Run the body on its nested records: what is live lies inside."""
+
+    record: StepRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Return the recorded result."""
+
+    record: StepRecord
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """Raise the recorded error: the run handled it and went on."""
+
+    record: StepRecord
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """Wait to be cancelled, as in the recorded run: run live, a loser of a race might win it."""
+
+    record: StepRecord
+    match: Match
+
+
+Decision = Live | Enter | Served | Raise | Hang
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayOptions:
+    """The caller's wishes, as `Client.replay` takes them."""
+
+    on_input_change: Literal["live", "reuse", "raise"] = "live"
+    on_undecodable: Literal["raise", "live"] = "raise"
+    code_change: Literal["warn", "rerun", "raise"] = "warn"
+    allow_unsafe: bool | Collection[str] = False
+
+    def allows_unsafe(self, name: str) -> bool:
+        return self.allow_unsafe if isinstance(self.allow_unsafe, bool) else name in self.allow_unsafe
+
+
+@dataclass(slots=True)
+class Replay:
+    """One replay of one bundle. Safe to call from every thread and event loop of the run."""
+
+    bundle: Bundle
+    options: ReplayOptions = field(default_factory=ReplayOptions)
+    report: ReplayReport = field(init=False)
+    failure: ReplayError | None = field(init=False, default=None)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+    _records: Records = field(init=False)
+    _effects: dict[str, EffectRecord] = field(init=False)
+    _frontier: Frontier = field(init=False, default_factory=Frontier)
+    _release: Release = field(init=False, default_factory=Release)
+    _activity: Activity = field(init=False, default_factory=Activity)
+
+    def __post_init__(self) -> None:
+        mode = self.bundle.target.mode
+        if mode not in MODES:
+            raise ReplayError(f"replay mode {mode!r} is not available; there is {', '.join(map(repr, MODES))}")
+        self._records = Records(self.bundle.steps)
+        self._effects = {effect.key: effect for effect in self.bundle.effects}
+        self.report = ReplayReport(
+            mode=mode, replay_of=self.bundle.run.run_id, bundle_sha256=self.bundle.sha256
+        )
+
+    # --- asked by the decorators ------------------------------------------------------------------------
+
+    def on_call(self, call: StepCall) -> Decision:
+        """Decide what this call is. Raises a ReplayError if the record forbids every answer."""
+        with self._lock:
+            if self.failure is not None:
+                raise self.failure
+            self._frontier.entered(call.step_key, call.scope)
+            try:
+                decision = self._decide(call)
+            except ReplayError as exc:
+                self.failure = exc  # user code that catches everything must not carry a refused replay on
+                raise
+            self._count(call, decision)
+            return decision
+
+    async def released(self, record: StepRecord) -> None:
+        """Wait until it is this recorded answer's turn."""
+        await self._release.wait(record)
+        self._activity.moved()
+
+    async def hang(self, record: StepRecord) -> None:
+        """Wait to be cancelled. If it returns, nothing was left that could: the caller runs the body."""
+        await hang(self._activity, self._release)
+        logger.warning("%s was cancelled when it was recorded; nothing cancels it now, so it runs", record.name)
+        with self._lock:
+            self.report.hits -= 1
+            self.report.live += 1
+            self._frontier.body_runs(record.step_key)
+        self._activity.began(record.step_key)
+
+    def undecodable(self, call: StepCall, record: StepRecord, cause: Exception) -> None:
+        """A recorded answer cannot be given back here. Returns if the caller wants such steps live, else raises."""
+        with self._lock:
+            detail = f"the recorded result of {call.name!r} cannot be given back: {cause}"
+            self._diverged("undecodable", call, detail)
+            if self.options.on_undecodable != "live":
+                self.failure = ResultNotReplayableError(detail)
+                raise self.failure from cause
+            self._uncount(record)
+            self.report.live += 1
+            self._frontier.body_runs(call.step_key)
+        self._activity.began(call.step_key)
+
+    def ended(self, call: StepCall) -> None:
+        """The body of a step that ran has ended, however it did."""
+        with self._lock:
+            self._frontier.left(call.step_key)
+        self._activity.ended(call.step_key)
+
+    def on_effect(self, name: str, scope: Scope, key: str) -> EffectRecord | None:
+        """The recorded value of `ctx.now()` and its kind, as long as the scope has not gone past the record."""
+        with self._lock:
+            self._frontier.opened(scope)
+            if self._frontier.is_live(scope):
+                return None
+            effect = self._effects.get(key)
+            return self._effects.pop(key) if effect is not None and effect.name == name else None
+
+    def opened(self, scope: Scope) -> None:
+        """A scope was made (a task was created, a branch named)."""
+        with self._lock:
+            self._frontier.opened(scope)
+
+    def in_cached_prefix(self, scope: Scope) -> bool:
+        with self._lock:
+            return not self._frontier.is_live(scope)
+
+    def deltas_of(self, record: StepRecord) -> list[dict[str, object]]:
+        return self._records.deltas_of(record)
+
+    def finished(self) -> ReplayReport:
+        """The run is over: what was never asked for is reported too."""
+        with self._lock:
+            for record in self._records.leftover():
+                detail = f"{record.name!r} is in the record and was never called"
+                self.report.divergences.append(
+                    Divergence(kind="unconsumed_step", name=record.name, step_key=record.step_key, detail=detail)
+                )
+            return self.report
+
+    # --- the decision -----------------------------------------------------------------------------------
+
+    def _decide(self, call: StepCall) -> Decision:
+        record, match = self._match(call)
+        if record is None:
+            self._records_miss(call)
+            return Live()
+        if record.input_hash != call.input_hash and match == "exact":
+            self._diverged("input_changed", call, f"same key, but {changed_inputs(record.input, call.input)}")
+        decision = self._by_outcome(call, record, match)
+        self._records.take(record, with_nested=not isinstance(decision, Enter))
+        return decision
+
+    def _match(self, call: StepCall) -> tuple[StepRecord | None, Match]:
+        record = self._records.exact(call)
+        if record is not None:
+            return record, "exact"
+        record = self._records.loose(call, self._frontier)
+        if record is not None:
+            logger.warning("%s is not where it was recorded; the record of equal input answers it", call.name)
+            self._diverged("order_changed", call, "matched by agent, name and input: its scope has changed", record)
+            return record, "loose"
+        nearest = self._records.nearest(call)
+        if self.options.on_input_change == "reuse" and nearest is not None and self._is_same_place(call, nearest):
+            self._diverged("input_changed", call, changed_inputs(nearest.input, call.input), nearest)
+            return nearest, "nearest"
+        return None, "exact"
+
+    def _records_miss(self, call: StepCall) -> None:
+        if self._frontier.is_live(call.scope):
+            return  # past the record: new work is what a resumed run is for
+        nearest = self._records.nearest(call)
+        if nearest is None or not self._is_same_place(call, nearest):
+            self._diverged("missing_step", call, "there is no record of this call", nearest)
+            return
+        detail = changed_inputs(nearest.input, call.input)
+        self._diverged("input_changed", call, detail, nearest)
+        if self.options.on_input_change == "raise":
+            raise ReplayDivergenceError(f"step {call.name!r} was called differently from its record: {detail}")
+
+    def _is_same_place(self, call: StepCall, record: StepRecord) -> bool:
+        same_scope = [list(frame) for frame in call.scope] == record.scope
+        return same_scope and record.agent_key == call.agent_key and record.input_hash != call.input_hash
+
+    def _by_outcome(self, call: StepCall, record: StepRecord, match: Match) -> Decision:
+        match record.replay_policy:
+            case "enter":
+                return Enter(record)
+            case "live":
+                return Live()
+            case "refuse":
+                return self._refused(call, record)
+            case "cached" if self._has_new_code(call, record):
+                return Live()
+            case "cached":
+                return Served(record, match)
+            case "raise":
+                return Raise(record, match)
+            case "hang":
+                return Hang(record, match)
+
+    def _refused(self, call: StepCall, record: StepRecord) -> Decision:
+        if record.policy_reason == "unknown_outcome":
+            if self.options.allows_unsafe(call.name):
+                return Live()
+            raise UnknownOutcomeError(
+                f"step {call.name!r} has side effects and was cut off: nobody knows whether they happened. "
+                f"Look, then replay with allow_unsafe=[{call.name!r}] to run it again."
+            )
+        detail = f"the result of step {call.name!r} cannot be replayed: {record.policy_reason}"
+        self._diverged("undecodable", call, detail, record)
+        if self.options.on_undecodable == "live":
+            return Live()
+        raise ResultNotReplayableError(f"{detail}. Replay with on_undecodable='live' to run such steps again.")
+
+    def _has_new_code(self, call: StepCall, record: StepRecord) -> bool:
+        if call.code_hash is None or record.code_hash is None or call.code_hash == record.code_hash:
+            return False
+        detail = f"the code of step {call.name!r} has changed since it was recorded"
+        self._diverged("code_changed", call, detail, record)
+        if self.options.code_change == "raise":
+            raise ReplayDivergenceError(detail)
+        if self.options.code_change == "warn":
+            logger.warning("%s; its recorded result is used", detail)
+        return self.options.code_change == "rerun"
+
+    # --- the account ------------------------------------------------------------------------------------
+
+    def _count(self, call: StepCall, decision: Decision) -> None:
+        match decision:
+            case Live():
+                self.report.live += 1
+                self._frontier.body_runs(call.step_key)
+                self._activity.began(call.step_key)
+            case Enter():
+                self.report.live += 1
+                self._activity.began(call.step_key)
+            case Served(record) | Raise(record):
+                self.report.hits += 1
+                self.report.saved_tokens += record.tokens or 0
+                self.report.saved_cost_usd += record.cost_usd or 0.0
+                self._activity.moved()
+            case Hang():
+                self.report.hits += 1
+
+    def _uncount(self, record: StepRecord) -> None:
+        self.report.hits -= 1
+        self.report.saved_tokens -= record.tokens or 0
+        self.report.saved_cost_usd -= record.cost_usd or 0.0
+
+    def _diverged(
+        self, kind: DivergenceKind, call: StepCall, detail: str, nearest: StepRecord | None = None
+    ) -> None:
+        self.report.divergences.append(
+            Divergence(
+                kind=kind,
+                name=call.name,
+                step_key=call.step_key,
+                detail=detail,
+                nearest_step_key=nearest.step_key if nearest is not None else None,
+            )
+        )
