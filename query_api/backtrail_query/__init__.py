@@ -1,0 +1,26 @@
+"""The way out: what is stored, told as JSON.
+
+store.reader → rows → tree · totals · fold (pure) → views → **routes** → HTTP
+
+GET  /api/v1/runs                         newest first, filters, cursor
+GET  /api/v1/runs/{run_id}                summary, agents, steps as a tree, totals
+GET  /api/v1/runs/{run_id}/checkpoints    named points to go back to
+GET  /api/v1/runs/{run_id}/state          what was known at a point: ?at=…&view=…
+POST /api/v1/runs/{run_id}/replay-bundle  everything a replay needs
+GET  /api/v1/traces/{trace_id}            every span with every attribute
+GET  /healthz  /readyz  /metrics
+"""
+
+from fastapi import APIRouter
+
+from backtrail_query.routes import health, runs, traces
+
+__all__ = ["create_router"]
+
+
+def create_router() -> APIRouter:
+    """All endpoints above; the app keeps `store` and `registry` in its state and installs `errors`."""
+    router = APIRouter()
+    for part in (runs, traces, health):
+        router.include_router(part.router)
+    return router

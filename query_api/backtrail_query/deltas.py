@@ -10,14 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from backtrail_query.errors import UnreadableDelta
+
 OpKind: TypeAlias = Literal["set", "delete", "append", "text", "merge"]
 Values: TypeAlias = dict[str, dict[str, object]]  # scope → key → encoded value
 
 _OP_KINDS: frozenset[str] = frozenset(get_args(OpKind))
-
-
-class UnreadableDelta(ValueError):
-    """A recorded write is not of the agreed shape, so the state after it cannot be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +112,6 @@ def _read_op(one: object) -> Op:
                 key=key,
                 prev=prev if isinstance(prev, str) else None,
                 hash=hash_ if isinstance(hash_, str) else None,
-                body=body,
+                body={str(name): value for name, value in body.items()},
             )
     raise UnreadableDelta(f"an operation of unknown shape: {str(one)[:100]}")

@@ -1,11 +1,12 @@
 """Errors become problem details (RFC 9457): what was asked, what was seen, what to do.
 
-    routes, params, at, fold ──raise──▶ **errors** ──▶ application/problem+json
+routes, params, at, fold ──raise──▶ **errors** ──▶ application/problem+json
 
-    QueryError
-    ├── BadParameter          400   the words of the request cannot be read
-    ├── NotFound              404   well asked, but there is no such thing in this project
-    └── CheckpointGap         409   a record is missing, so a state would be a guess
+QueryError
+├── BadParameter          400   the words of the request cannot be read
+├── NotFound              404   well asked, but there is no such thing in this project
+├── CheckpointGap         409   a record is missing, so a state would be a guess
+└── UnreadableDelta       409   a recorded write has no shape we know: the same
 """
 
 from collections.abc import Mapping
@@ -66,6 +67,14 @@ class CheckpointGap(QueryError):
     @property
     def extension(self) -> Mapping[str, object]:
         return {"gap": {"missing_numbers": self.numbers, "seq": self.seq}}
+
+
+class UnreadableDelta(QueryError):
+    """A recorded write is not of the agreed shape, so the state after it cannot be told. Answer 409."""
+
+    status = 409
+    title = "The record cannot be read"
+    type = "urn:backtrail:problem:unreadable-delta"
 
 
 def install(app: FastAPI) -> None:

@@ -1,6 +1,6 @@
 """What a request may say, read once: ids, times, page, project, and the reader that answers.
 
-    HTTP request → **params** → routes → reader
+HTTP request → **params** → routes → reader
 """
 
 import re
@@ -74,19 +74,21 @@ def _trace_id(trace_id: Annotated[str, Path(description="1 to 32 hex digits, any
     return parse_id(trace_id)
 
 
-def _start(start: Annotated[str | None, Query(description="begun at or after: RFC 3339 or unix time")] = None) -> (
-    datetime | None
-):
+def _start(
+    start: Annotated[str | None, Query(description="begun at or after: RFC 3339 or unix time")] = None,
+) -> datetime | None:
     return parse_time("start", start) if start else None
 
 
-def _end(end: Annotated[str | None, Query(description="begun before: RFC 3339 or unix time")] = None) -> datetime | None:
+def _end(
+    end: Annotated[str | None, Query(description="begun before: RFC 3339 or unix time")] = None,
+) -> datetime | None:
     return parse_time("end", end) if end else None
 
 
-def _cursor(cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None) -> (
-    tuple[int, str] | None
-):
+def _cursor(
+    cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
+) -> tuple[int, str] | None:
     return read_cursor(cursor) if cursor else None
 
 

@@ -20,6 +20,7 @@ from backtrail_store.rows import AttributeValue, SpanRow
 StepStatus: TypeAlias = Literal["completed", "failed", "cancelled", "incomplete"]
 Frames: TypeAlias = list[list[object]]
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
     """One call of a step. `seq_end` is None while nobody saw it end."""
@@ -131,7 +132,7 @@ def read_records(spans: Sequence[SpanRow]) -> RunRecords:
         kinds.setdefault(kind_of(span), []).append(span)
     return RunRecords(
         run=next(iter(kinds.get("run", [])), None),
-        agents=[_read_agent(span) for span in kinds.get("agent", [])],
+        agents=[read_agent(span) for span in kinds.get("agent", [])],
         steps=sorted((_read_step(span) for span in kinds.get("step", [])), key=lambda step: step.seq_start),
         writes=sorted((_read_write(span) for span in kinds.get("state", [])), key=lambda write: write.seq),
         snapshots=sorted((_read_snapshot(span) for span in kinds.get("checkpoint", [])), key=lambda one: one.seq),
@@ -183,7 +184,7 @@ def _read_step(span: SpanRow) -> StepRecord:
     )
 
 
-def _read_agent(span: SpanRow) -> AgentRecord:
+def read_agent(span: SpanRow) -> AgentRecord:
     return AgentRecord(
         span=span,
         agent_key=span.agent_key,

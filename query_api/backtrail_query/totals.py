@@ -71,6 +71,25 @@ def sum_agents(tree: Tree) -> dict[str, Totals]:
     return agents
 
 
+def sum_below(tree: Tree) -> dict[str, dict[str, int | float | None]]:
+    """For each span id the tokens and cost of the counted calls in it and below it."""
+    counted = counted_calls(tree)
+    sums: dict[str, Totals] = {}
+    for node in reversed(list(tree.walk())):
+        total = Totals()
+        total.add(node, is_counted_call=node.span.span_id in counted)
+        for child in node.children:
+            below = sums[child.span.span_id]
+            total.input_tokens = _plus(total.input_tokens, below.input_tokens)
+            total.output_tokens = _plus(total.output_tokens, below.output_tokens)
+            total.cost_usd = below.cost_usd if total.cost_usd is None else total.cost_usd + (below.cost_usd or 0.0)
+        sums[node.span.span_id] = total
+    return {
+        span_id: {"input_tokens": sum_.input_tokens, "output_tokens": sum_.output_tokens, "cost_usd": sum_.cost_usd}
+        for span_id, sum_ in sums.items()
+    }
+
+
 def counted_calls(tree: Tree) -> frozenset[str]:
     """Span ids of the model calls that count, one for each real call."""
     nodes = list(tree.walk())

@@ -50,7 +50,9 @@ def build_tree(spans: Sequence[SpanRow]) -> Tree:
         nodes = {spans[0].span_id: TreeNode(spans[0], kind_of(spans[0]))}
     root = _choose_root(nodes)
     agents = {node.span.agent_key: node for node in nodes.values() if node.kind == "agent" and node.span.agent_key}
-    parents = {node.span.span_id: _choose_parent(node, nodes, agents, root) for node in nodes.values() if node is not root}
+    parents = {
+        node.span.span_id: _choose_parent(node, nodes, agents, root) for node in nodes.values() if node is not root
+    }
     _cut_circles(parents, nodes, root)
     for node in sorted(nodes.values(), key=lambda node: (node.span.start_time_unix_nano, node.span.span_id)):
         if node is not root:
@@ -79,9 +81,7 @@ def _has_parent(span: SpanRow) -> bool:
     return bool(span.parent_span_id.strip("0"))
 
 
-def _choose_parent(
-    node: TreeNode, nodes: dict[str, TreeNode], agents: dict[str, TreeNode], root: TreeNode
-) -> TreeNode:
+def _choose_parent(node: TreeNode, nodes: dict[str, TreeNode], agents: dict[str, TreeNode], root: TreeNode) -> TreeNode:
     """The parent the span names; without one, or directly below the run, the agent whose key it carries."""
     parent = nodes.get(node.span.parent_span_id)
     node.is_orphan = parent is None or parent is node

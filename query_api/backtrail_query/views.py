@@ -11,6 +11,7 @@ from base64 import b64encode
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from fastapi import Response
 from pydantic_core import from_json, to_json
 
 from backtrail_store.rows import AttributeValue, EventRow, LinkRow, RunRow, SpanRow
@@ -18,8 +19,8 @@ from backtrail_store.rows import AttributeValue, EventRow, LinkRow, RunRow, Span
 JsonObject = dict[str, object]
 
 
-def encode_json(answer: object) -> bytes:
-    return to_json(answer, inf_nan_mode="strings")
+def json_response(answer: object) -> Response:
+    return Response(to_json(answer, inf_nan_mode="strings"), media_type="application/json")
 
 
 def rfc3339(unix_nano: int) -> str:

@@ -1,0 +1,227 @@
+"""The JSON contract of runs, traces and checkpoints, as OpenAPI shows it.
+
+    views ──same shapes──▶ **models** → /openapi.json
+
+The routes answer with plain dicts (see views.py); these models say what is in them, and the tests check that every
+answer fits.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from backtrail_store.rows import RunStatus, SpanKind, StatusCode
+
+UnixNano = Annotated[int, Field(description="nanoseconds since 1970, an integer", examples=[1767225600000000000])]
+Time = Annotated[str, Field(description="RFC 3339, nine decimals, UTC", examples=["2026-01-01T00:00:00.000000000Z"])]
+HexId = Annotated[str, Field(examples=["7d3c1a4e9b2f4c0d8e6a5b1f0c9d2e3a"])]
+StepStatusView = Literal["completed", "failed", "cancelled", "running", "incomplete"]
+NodeKind = Annotated[str, Field(description="run, agent, step, attempt; span for what others emitted")]
+
+
+class View(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class RunSummary(View):
+    run_id: HexId
+    root_span_id: str
+    name: str
+    status: RunStatus
+    start_time_unix_nano: UnixNano
+    end_time_unix_nano: UnixNano
+    start_time: Time
+    end_time: Time
+    duration_ns: int
+    service_name: str | None
+    query: Annotated[str | None, Field(description="the user's original words")]
+    conversation_id: str | None
+    user_id: str | None
+    environment: str | None
+    replay_of: Annotated[str | None, Field(description="the run this one replays")]
+    replay_mode: str | None
+    error_type: str | None
+    error_message: str | None
+    span_count: int
+    agent_count: int
+    step_count: int
+    error_count: int
+    replayed_count: Annotated[int, Field(description="steps answered from the record")]
+    llm_calls: Annotated[int, Field(description="model calls that really ran")]
+    input_tokens: Annotated[int | None, Field(description="null if no call reported any: missing is not zero")]
+    output_tokens: int | None
+    cost_usd: float | None
+    unpriced_calls: Annotated[int, Field(description="model calls whose cost is not known")]
+
+
+class RunPage(View):
+    runs: list[RunSummary]
+    next_cursor: Annotated[str | None, Field(description="hand it back as `cursor` for the next page")]
+
+
+class TotalsView(View):
+    """What happened below; model calls count once, replayed ones not at all."""
+
+    step_count: int
+    error_count: int
+    replayed_count: int
+    llm_calls: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    unpriced_calls: int
+    llm_duration_ns: int
+    tool_calls: int
+    tool_duration_ns: int
+
+
+class Node(View):
+    span_id: str
+    parent_span_id: str | None
+    kind: NodeKind
+    step_kind: str | None
+    name: str
+    agent_name: str | None
+    status: Annotated[StepStatusView, Field(description="running while the span is open")]
+    start_time: Time
+    duration_ns: int
+    is_pending: bool
+    is_orphan: Annotated[bool, Field(description="its parent has not arrived; shown where it fits best")]
+    request_model: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    replayed: bool
+    error_type: str | None
+    error_message: str | None
+    step_key: str | None
+    children: "list[Node]"
+
+
+class AgentView(TotalsView):
+    """One agent; its numbers leave out the agents it delegated to, so that all agents add up to the run."""
+
+    span_id: str
+    agent_key: str | None
+    name: str
+    path: Annotated[JsonValue, Field(examples=[[["planner", 0], ["researcher", 1]]])]
+    parent_key: str | None
+    depth: int
+    is_default: bool
+    status: StepStatusView
+    start_time: Time
+    duration_ns: int
+    task_id: str | None
+    parent_task_id: str | None
+
+
+class RunView(RunSummary):
+    input: JsonValue
+    result: JsonValue
+    error: JsonValue
+    agents: list[AgentView]
+    steps_total: int
+    totals: TotalsView
+    records: Annotated[dict[str, int], Field(examples=[{"state": 12, "checkpoint": 3, "effect": 1}])]
+    tree: Node
+
+
+class StatusView(View):
+    code: StatusCode
+    message: str
+
+
+class ScopeView(View):
+    name: str
+    version: str
+
+
+class EventView(View):
+    time_unix_nano: UnixNano
+    time: Time
+    name: str
+    attributes: dict[str, JsonValue]
+
+
+class LinkView(View):
+    trace_id: HexId
+    span_id: str
+    trace_state: str
+    attributes: dict[str, JsonValue]
+
+
+class SpanView(View):
+    span_id: str
+    parent_span_id: str | None
+    name: str
+    kind: SpanKind
+    status: StatusView
+    start_time_unix_nano: UnixNano
+    end_time_unix_nano: UnixNano
+    start_time: Time
+    end_time: Time
+    duration_ns: int
+    is_pending: bool
+    service_name: str
+    scope: ScopeView
+    trace_state: str
+    flags: int
+    backtrail_kind: str | None
+    step_kind: str | None
+    operation_name: str | None
+    agent_name: str | None
+    agent_key: str | None
+    tool_name: str | None
+    query: str | None
+    task_id: str | None
+    parent_task_id: str | None
+    task_chain: list[str]
+    depth: int
+    retry_count: int
+    conversation_id: str | None
+    user_id: str | None
+    environment: str | None
+    provider_name: str | None
+    request_model: str | None
+    response_model: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_input_tokens: int | None
+    cache_write_input_tokens: int | None
+    reasoning_output_tokens: int | None
+    reported_cost_usd: float | None
+    cost_usd: float | None
+    error_type: str | None
+    step_key: str | None
+    seq: int
+    replayed: bool
+    attributes: Annotated[
+        dict[str, JsonValue],
+        Field(
+            description='every attribute in its JSON type; bytes are {"$bytes": base64}, NaN and infinities strings',
+            examples=[{"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 412}],
+        ),
+    ]
+    resource: dict[str, JsonValue]
+    events: list[EventView]
+    links: list[LinkView]
+
+
+class TraceView(View):
+    trace_id: HexId
+    spans: list[SpanView]
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: Annotated[str, Field(examples=["about:blank"])]
+    title: Annotated[str, Field(examples=["Not found"])]
+    status: Annotated[int, Field(examples=[404])]
+    detail: Annotated[
+        str, Field(examples=["no run or trace 000000000000000000000000000000ff is stored in this project"])
+    ]
+
+
+class Health(View):
+    status: Literal["ok", "ready"]

@@ -1,0 +1,121 @@
+"""A run as the API tells it: its summary, its agents, its tree.
+
+tree, totals → **nodes** → routes/runs.py
+"""
+
+from dataclasses import asdict
+from typing import Literal
+
+from backtrail import semconv
+from backtrail_query.records import read_agent
+from backtrail_query.totals import Totals, sum_agents, sum_below, sum_run
+from backtrail_query.tree import Tree
+from backtrail_query.views import JsonObject, payload_view, rfc3339, run_view
+from backtrail_store.rows import RunRow, SpanRow
+
+NodeStatus = Literal["completed", "failed", "cancelled", "running", "incomplete"]
+
+_STATUS_ATTRIBUTES = (semconv.STEP_STATUS, semconv.AGENT_STATUS, semconv.RUN_STATUS)
+
+
+def run_with_tree(run: RunRow, tree: Tree) -> JsonObject:
+    attributes = tree.root.span.attributes
+    totals = sum_run(tree)
+    is_running = run.status == "running"
+    return {
+        **run_view(run),
+        **_run_totals(totals),
+        "input": payload_view(attributes.get(semconv.RUN_INPUT)),
+        "result": payload_view(attributes.get(semconv.RUN_RESULT)),
+        "error": payload_view(attributes.get(semconv.RUN_ERROR)),
+        "agents": _agent_views(tree, is_running=is_running),
+        "steps_total": totals.step_count,
+        "totals": asdict(totals),
+        "records": dict(tree.records),
+        "tree": _tree_view(tree, is_running=is_running),
+    }
+
+
+def _run_totals(totals: Totals) -> JsonObject:
+    """The summary's own numbers again, from the tree: only there are nested calls told apart."""
+    return {
+        "llm_calls": totals.llm_calls,
+        "input_tokens": totals.input_tokens,
+        "output_tokens": totals.output_tokens,
+        "cost_usd": totals.cost_usd,
+        "unpriced_calls": totals.unpriced_calls,
+    }
+
+
+def _agent_views(tree: Tree, *, is_running: bool) -> list[JsonObject]:
+    totals = sum_agents(tree)
+    return [
+        _agent_view(node.span, totals.get(node.span.span_id, Totals()), is_running=is_running)
+        for node in tree.walk()
+        if node.kind == "agent"
+    ]
+
+
+def _agent_view(span: SpanRow, totals: Totals, *, is_running: bool) -> JsonObject:
+    agent = read_agent(span)
+    return {
+        "span_id": span.span_id,
+        "agent_key": agent.agent_key or None,
+        "name": agent.name,
+        "path": agent.path,
+        "parent_key": agent.parent_key,
+        "depth": agent.depth,
+        "is_default": agent.is_default,
+        "status": _status(span, is_running=is_running),
+        "start_time": rfc3339(span.start_time_unix_nano),
+        "duration_ns": span.duration_ns,
+        "task_id": span.task_id or None,
+        "parent_task_id": span.parent_task_id or None,
+        **asdict(totals),
+    }
+
+
+def _tree_view(tree: Tree, *, is_running: bool) -> JsonObject:
+    sums = sum_below(tree)
+    views: dict[str, JsonObject] = {}
+    for node in tree.walk():
+        view = _node_view(node.span, is_running=is_running)
+        view["kind"], view["is_orphan"] = node.kind, node.is_orphan
+        if node.kind in ("run", "agent"):
+            view |= sums[node.span.span_id]
+        views[node.span.span_id] = view
+    for node in tree.walk():
+        views[node.span.span_id]["children"] = [views[child.span.span_id] for child in node.children]
+    return views[tree.root.span.span_id]
+
+
+def _node_view(span: SpanRow, *, is_running: bool) -> JsonObject:
+    return {
+        "span_id": span.span_id,
+        "parent_span_id": span.parent_span_id or None,
+        "step_kind": span.step_kind or None,
+        "name": span.name,
+        "agent_name": span.agent_name or None,
+        "status": _status(span, is_running=is_running),
+        "start_time": rfc3339(span.start_time_unix_nano),
+        "duration_ns": span.duration_ns,
+        "is_pending": span.is_pending,
+        "request_model": span.request_model or None,
+        "input_tokens": span.input_tokens,
+        "output_tokens": span.output_tokens,
+        "cost_usd": span.cost_usd,
+        "replayed": span.replayed,
+        "error_type": span.error_type or None,
+        "error_message": span.status_message or None,
+        "step_key": span.step_key or None,
+    }
+
+
+def _status(span: SpanRow, *, is_running: bool) -> NodeStatus:
+    if span.is_pending:
+        return "running" if is_running else "incomplete"
+    for name in _STATUS_ATTRIBUTES:
+        match span.attributes.get(name):
+            case "completed" | "failed" | "cancelled" as status:
+                return status
+    return "failed" if span.status_code == "error" else "completed"

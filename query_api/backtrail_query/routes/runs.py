@@ -1,0 +1,57 @@
+"""GET /api/v1/runs and /api/v1/runs/{run_id}: the list, and one run as a tree."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from backtrail_query.errors import RunNotFound
+from backtrail_query.models import Problem, RunPage, RunView
+from backtrail_query.nodes import run_with_tree
+from backtrail_query.params import Cursor, End, Limit, Project, Reader, RunId, Start, write_cursor
+from backtrail_query.tree import build_tree
+from backtrail_query.views import json_response, run_view
+from backtrail_store.rows import RunFilter, RunStatus
+
+router = APIRouter(prefix="/api/v1/runs", tags=["runs"], responses={400: {"model": Problem}})
+
+
+@router.get("", response_model=RunPage)
+def list_runs(
+    project: Project,
+    reader: Reader,
+    start: Start,
+    end: End,
+    cursor: Cursor,
+    status: RunStatus | None = None,
+    name: str | None = None,
+    service: Annotated[str | None, Query(description="resource attribute service.name")] = None,
+    conversation_id: str | None = None,
+    user_id: str | None = None,
+    limit: Limit = 50,
+) -> Response:
+    """Runs, newest first."""
+    filter_ = RunFilter(
+        start=start,
+        end=end,
+        status=status,
+        name=name,
+        service=service,
+        conversation_id=conversation_id,
+        user_id=user_id,
+        before=cursor,
+        limit=limit + 1,
+    )
+    found = reader.find_runs(project, filter_)
+    page, last = found[:limit], found[limit - 1 : limit]
+    next_cursor = write_cursor(last[0].start_time_unix_nano, last[0].run_id) if len(found) > limit else None
+    return json_response({"runs": [run_view(run) for run in page], "next_cursor": next_cursor})
+
+
+@router.get("/{run_id}", response_model=RunView, responses={404: {"model": Problem}})
+def get_run(run_id: RunId, project: Project, reader: Reader) -> Response:
+    """One run: summary, input and outcome, agents, and everything that happened as a tree."""
+    run = reader.get_run(project, run_id)
+    spans = reader.get_trace(project, run_id)
+    if run is None or not spans:
+        raise RunNotFound(run_id)
+    return json_response(run_with_tree(run, build_tree(spans)))
