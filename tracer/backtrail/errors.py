@@ -1,0 +1,97 @@
+"""Everything Backtrail raises into a user's program, and nothing else.
+
+    BacktrailError
+    ├── ReplayError                      a recording cannot be replayed as asked
+    │   ├── ReplayDivergenceError        the program no longer does what was recorded
+    │   ├── LiveCallBlockedError         a call that would have had an effect was stopped
+    │   ├── ResultNotReplayableError     the record holds no value to give back; see `.reason`
+    │   ├── UnknownOutcomeError          an unsafe step was cut off: nobody knows whether it happened
+    │   └── RecordedError                an error of the recorded run whose class is not known here
+    ├── CheckpointError                  a checkpoint could not be made durable, or not be loaded
+    │   ├── CheckpointNotFoundError
+    │   └── CheckpointGapError           records are missing: the state there cannot be known
+    └── ApiError                         the server refused a request
+
+Recording itself raises none of these, unless `configure(strict=True)` asks for it.
+"""
+
+from typing import Any
+
+
+class BacktrailError(Exception):
+    """Catch this to catch everything Backtrail raises."""
+
+
+class ReplayError(BacktrailError):
+    """The recording cannot be replayed as asked; the message says what was seen."""
+
+
+class ReplayDivergenceError(ReplayError):
+    """The program did something the recording does not hold. Compare the two inputs in the message."""
+
+
+class LiveCallBlockedError(ReplayError):
+    """A step would have run live where that was not allowed. Allow it by name, or choose another mode."""
+
+
+class ResultNotReplayableError(ReplayError):
+    """The record holds no value that can be given back. Run the step live, or register its type."""
+
+    def __init__(self, message: str, *, reason: str = "opaque") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class UnknownOutcomeError(ReplayError):
+    """An unsafe step was cut off midway. Find out what happened, then allow or override it."""
+
+
+class RecordedError(ReplayError):
+    """An error from the recording, of a class this program does not know.
+
+    It is raised as a subclass of the nearest built-in error of the original, so `except ValueError`
+    catches what it caught in the recorded run.
+    """
+
+    type: str = ""
+    module: str = ""
+    message: str = ""
+    attributes: dict[str, Any]
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class CheckpointError(BacktrailError):
+    """A checkpoint could not be made durable, or not be loaded."""
+
+
+class CheckpointNotFoundError(CheckpointError):
+    """There is no checkpoint of this id in the run."""
+
+
+class CheckpointGapError(CheckpointError):
+    """Records are missing before this point, so the state there cannot be known."""
+
+
+class ApiError(BacktrailError):
+    """The server refused a request; `.status` is its HTTP status, the message its own words."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+__all__ = [
+    "ApiError",
+    "BacktrailError",
+    "CheckpointError",
+    "CheckpointGapError",
+    "CheckpointNotFoundError",
+    "LiveCallBlockedError",
+    "RecordedError",
+    "ReplayDivergenceError",
+    "ReplayError",
+    "ResultNotReplayableError",
+    "UnknownOutcomeError",
+]
