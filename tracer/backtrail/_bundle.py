@@ -14,8 +14,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import from_json
 
-from backtrail.canonical import canonical_text
-from backtrail.errors import ReplayError
+from .canonical import canonical_text
+from .errors import ReplayError
 
 SCHEMA = "replay-bundle/1"
 MAX_PAGE_BYTES = 64 << 20  # four times what the server aims at: one step alone may be longer than a page
@@ -82,6 +82,10 @@ class StepRecord(Part):
     tokens: int | None = None
     cost_usd: float | None = None
     source: Source
+
+    @property
+    def scope_text(self) -> str:
+        return canonical_text(self.scope)
 
     @property
     def enclosing_step_key(self) -> str | None:

@@ -1,6 +1,6 @@
 """Where a replay and its record part ways, as data: the report a replay hands back.
 
-    Replay → **divergence, report** → ReplayResult, `backtrail replay`
+Replay → **divergence, report** → ReplayResult, `backtrail replay`
 """
 
 from dataclasses import dataclass, field

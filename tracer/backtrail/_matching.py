@@ -8,10 +8,9 @@ A record is used once. Taking one takes what is nested in it, since its body wil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from backtrail._bundle import StepRecord
-from backtrail._frontier import Frontier
-from backtrail._identity import StepCall
-from backtrail.canonical import canonical_text
+from ._bundle import StepRecord
+from ._frontier import Frontier
+from ._identity import StepCall
 
 
 class Records:
@@ -45,17 +44,16 @@ class Records:
                 if step.step_key in self._unused
                 and step.explicit_key is None
                 and step.version == call.version
-                and not frontier.is_known(step.scope)
+                and not frontier.is_known(step.scope_text)
             ),
             None,
         )
 
     def nearest(self, call: StepCall) -> StepRecord | None:
         """What the call was most likely meant to be, for the report of a miss."""
-        scope = canonical_text(call.scope)
         same_name = [step for step in self._unused.values() if step.name == call.name]
         return next(
-            (step for step in same_name if step.agent_key == call.agent_key and canonical_text(step.scope) == scope),
+            (step for step in same_name if step.agent_key == call.agent_key and step.scope_text == call.scope),
             next((step for step in same_name if step.agent_name == call.agent_name), None),
         )
 

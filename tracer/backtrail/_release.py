@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from backtrail._bundle import StepRecord
+from ._bundle import StepRecord
 
 IDLE_TURNS = 3  # turns of the event loop without a new arrival before the earliest batch goes
 HUNG_GRACE = 2.0  # seconds of nothing but hung steps before one of them is given up

@@ -13,13 +13,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
-from backtrail._bundle import Bundle, EffectRecord, StepRecord
-from backtrail._divergence import Divergence, DivergenceKind, ReplayReport, changed_inputs
-from backtrail._frontier import Frontier, Scope
-from backtrail._identity import StepCall
-from backtrail._matching import Records
-from backtrail._release import Activity, Release, hang
-from backtrail.errors import ReplayDivergenceError, ReplayError, ResultNotReplayableError, UnknownOutcomeError
+from ._bundle import Bundle, EffectRecord, StepRecord
+from ._divergence import Divergence, DivergenceKind, ReplayReport, changed_inputs
+from ._frontier import Frontier, Scope
+from ._identity import StepCall
+from ._matching import Records
+from ._release import Activity, Release, hang
+from .errors import ReplayDivergenceError, ReplayError, ResultNotReplayableError, UnknownOutcomeError
 
 logger = logging.getLogger("backtrail")
 
@@ -100,9 +100,7 @@ class Replay:
             raise ReplayError(f"replay mode {mode!r} is not available; there is {', '.join(map(repr, MODES))}")
         self._records = Records(self.bundle.steps)
         self._effects = {effect.key: effect for effect in self.bundle.effects}
-        self.report = ReplayReport(
-            mode=mode, replay_of=self.bundle.run.run_id, bundle_sha256=self.bundle.sha256
-        )
+        self.report = ReplayReport(mode=mode, replay_of=self.bundle.run.run_id, bundle_sha256=self.bundle.sha256)
 
     # --- asked by the decorators ------------------------------------------------------------------------
 
@@ -141,7 +139,7 @@ class Replay:
             detail = f"the recorded result of {call.name!r} cannot be given back: {cause}"
             self._diverged("undecodable", call, detail)
             if self.options.on_undecodable != "live":
-                self.failure = ResultNotReplayableError(detail)
+                self.failure = ResultNotReplayableError(detail, reason=getattr(cause, "reason", "type_unregistered"))
                 raise self.failure from cause
             self._uncount(record)
             self.report.live += 1
@@ -226,7 +224,7 @@ class Replay:
             raise ReplayDivergenceError(f"step {call.name!r} was called differently from its record: {detail}")
 
     def _is_same_place(self, call: StepCall, record: StepRecord) -> bool:
-        same_scope = [list(frame) for frame in call.scope] == record.scope
+        same_scope = call.scope == record.scope_text
         return same_scope and record.agent_key == call.agent_key and record.input_hash != call.input_hash
 
     def _by_outcome(self, call: StepCall, record: StepRecord, match: Match) -> Decision:
@@ -258,7 +256,8 @@ class Replay:
         self._diverged("undecodable", call, detail, record)
         if self.options.on_undecodable == "live":
             return Live()
-        raise ResultNotReplayableError(f"{detail}. Replay with on_undecodable='live' to run such steps again.")
+        advice = "Replay with on_undecodable='live' to run such steps again."
+        raise ResultNotReplayableError(f"{detail}. {advice}", reason=record.policy_reason)
 
     def _has_new_code(self, call: StepCall, record: StepRecord) -> bool:
         if call.code_hash is None or record.code_hash is None or call.code_hash == record.code_hash:
@@ -295,9 +294,7 @@ class Replay:
         self.report.saved_tokens -= record.tokens or 0
         self.report.saved_cost_usd -= record.cost_usd or 0.0
 
-    def _diverged(
-        self, kind: DivergenceKind, call: StepCall, detail: str, nearest: StepRecord | None = None
-    ) -> None:
+    def _diverged(self, kind: DivergenceKind, call: StepCall, detail: str, nearest: StepRecord | None = None) -> None:
         self.report.divergences.append(
             Divergence(
                 kind=kind,

@@ -1,0 +1,249 @@
+"""Everything a replay needs to know of a run, in pages that name their own bytes.
+
+    lineage, outcomes, fold → **bundle** → routes/replay.py → Client.replay
+
+The client trusts nothing: so each page has a digest over its canonical text and each result one of its own.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TypeAlias
+
+from backtrail import semconv
+from backtrail.canonical import canonical_text
+from backtrail_query.bundle_steps import write_step
+from backtrail_query.errors import BadParameter, CheckpointGap, QueryError
+from backtrail_query.evidence import gather_evidence, missing_numbers
+from backtrail_query.fold import state_at
+from backtrail_query.lineage import Generation, Lineage, Recorded
+from backtrail_query.outcomes import Target, ineffective_steps
+from backtrail_query.records import RunRecords, integer, payload, text
+from backtrail_query.target import resolve_target
+from backtrail_store.rows import RunStatus, SpanRow
+
+SCHEMA = "replay-bundle/1"
+PAGE_BYTES = 16 << 20
+MODES = ("resume",)
+
+JsonObject: TypeAlias = dict[str, object]
+
+
+class NotReplayable(QueryError):
+    """There is such a trace, but nothing to replay in it. Answer 409."""
+
+    status = 409
+    title = "This run cannot be replayed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What to replay and how: the request, checked."""
+
+    mode: str
+    at: str
+
+    @classmethod
+    def of(cls, mode: str, at: str | None) -> "Wish":
+        if mode not in MODES:
+            raise BadParameter(f"mode {mode[:40]!r} is not available; there is {', '.join(map(repr, MODES))}")
+        return cls(mode=mode, at=at or "failure")
+
+
+def build_page(lineage: Lineage, wish: Wish, *, run_status: RunStatus, cursor: str | None) -> str:
+    """One page as canonical JSON text, its digest included."""
+    run_records = lineage.newest.records
+    target = resolve_target(run_records, wish.at)
+    recorded = lineage.steps(target)
+    target_view = _write_target(run_records, wish, target)
+    steps, next_cursor = _cut_page(recorded, lineage, cursor)
+    page: JsonObject = {
+        "schema": SCHEMA,
+        "run": _write_run(lineage.newest, run_status, initial_state=_initial_state(lineage)),
+        "lineage": [_write_generation(generation) for generation in lineage.generations],
+        "target": target_view,
+        "completeness": _completeness(run_records, recorded, lineage),
+        "agents": list(_write_agents(lineage)),
+        "steps": steps,
+        "effects": _write_effects(lineage) if cursor is None else [],
+        "state": _state(run_records, recorded, target_view) if cursor is None else None,
+        "checkpoints": list(_write_checkpoints(run_records)) if cursor is None else [],
+        "page": {"next": next_cursor},
+    }
+    return canonical_text({**page, "sha256": sha256(canonical_text(page).encode()).hexdigest()})
+
+
+def _cut_page(
+    recorded: Sequence[Recorded], lineage: Lineage, cursor: str | None
+) -> tuple[list[JsonObject], str | None]:
+    """Steps from the cursor on, until the page is full; one step always fits."""
+    start = _position(recorded, cursor)
+    steps: list[JsonObject] = []
+    size = 0
+    for index in range(start, len(recorded)):
+        step = write_step(recorded[index], lineage)
+        size += len(canonical_text(step).encode())
+        if steps and size > PAGE_BYTES:
+            return steps, recorded[index].step.step_key
+        steps.append(step)
+    return steps, None
+
+
+def _position(recorded: Sequence[Recorded], cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    for index, one in enumerate(recorded):
+        if one.step.step_key == cursor:
+            return index
+    raise BadParameter("the cursor is not of this bundle; leave it out to begin anew")
+
+
+# --- the run ------------------------------------------------------------------------------------------------
+
+
+def _write_run(generation: Generation, status: RunStatus, *, initial_state: object) -> JsonObject:
+    run = generation.records.run
+    assert run is not None
+    return {
+        "run_id": generation.run_id,
+        "root_span_id": run.span_id,
+        "name": text(run, semconv.RUN_NAME) or run.name,
+        "status": status,
+        "input": payload(run, semconv.RUN_INPUT),
+        "result": payload(run, semconv.RUN_RESULT),
+        "error": _run_error(run),
+        "entrypoint": text(run, semconv.RUN_ENTRYPOINT),
+        "entry_code_hash": text(run, semconv.RUN_ENTRY_CODE_HASH),
+        "service_version": run.resource.get(semconv.SERVICE_VERSION),
+        "sdk_version": text(run, semconv.SDK_VERSION),
+        "python": text(run, semconv.PYTHON),
+        "context": payload(run, semconv.RUN_CONTEXT),
+        "context_hash": text(run, semconv.RUN_CONTEXT_HASH),
+        "conversation_id": run.conversation_id or None,
+        "initial_state": initial_state,
+    }
+
+
+def _run_error(run: SpanRow) -> object:
+    error = payload(run, semconv.RUN_ERROR)
+    return {**error, "step_key": text(run, semconv.RUN_FAILED_STEP_KEY)} if isinstance(error, dict) else error
+
+
+def _write_generation(generation: Generation) -> JsonObject:
+    return {
+        "run_id": generation.run_id,
+        "mode": generation.mode,
+        "generation": generation.number,
+        "status": generation.status,
+        "at": generation.at,
+    }
+
+
+def _write_target(records: RunRecords, wish: Wish, target: Target) -> JsonObject:
+    assert records.run is not None
+    step_key = target.step_key or (records.failed_step_key if wish.at == "failure" else None)
+    called = next((step for step in records.steps if step.step_key == step_key), None)
+    return {
+        "mode": wish.mode,
+        "at": wish.at,
+        "step_key": step_key,
+        "seq": target.seq if called is None else called.seq_start,
+        "lineage_id": text(records.run, semconv.RUN_LINEAGE_ID) or records.run.trace_id,
+        "reuse": "matching",
+    }
+
+
+def _completeness(records: RunRecords, recorded: Iterable[Recorded], lineage: Lineage) -> JsonObject:
+    missing = missing_numbers(gather_evidence(records))
+    pending = [span.span_id for span in records.spans if span.is_pending]
+    lost = integer(records.run, semconv.RUN_LOST) if records.run is not None else None
+    refused = [
+        {"step_key": one.step.step_key, "reason": one.outcome.reason, "detail": one.step.name}
+        for one in recorded
+        if one.outcome.policy == "refuse" and one.outcome.reason != "unknown_outcome"
+    ]
+    return {
+        "complete": not (missing or pending or lost or lineage.missing_run_ids),
+        "seq_max": records.seq_max,
+        "missing_numbers": sorted(number for numbers in missing.values() for number in numbers),
+        "pending": pending,
+        "truncated": [one["step_key"] for one in refused if one["reason"] == "too_large"],
+        "unreplayable": refused,
+        "missing_runs": lineage.missing_run_ids,
+    }
+
+
+# --- its parts ----------------------------------------------------------------------------------------------
+
+
+def _write_agents(lineage: Lineage) -> Iterator[JsonObject]:
+    seen: set[str] = set()
+    for generation in lineage.generations:
+        for agent in generation.records.agents:
+            if agent.agent_key in seen:
+                continue
+            seen.add(agent.agent_key)
+            yield {
+                "agent_key": agent.agent_key,
+                "path": agent.path,
+                "name": agent.name,
+                "parent": agent.parent_key,
+                "depth": agent.depth,
+                "is_default": agent.is_default,
+                "status": agent.status,
+            }
+
+
+def _write_effects(lineage: Lineage) -> list[JsonObject]:
+    return [
+        {
+            "key": effect.key,
+            "seq": effect.seq,
+            "scope": effect.scope,
+            "name": effect.name,
+            "occurrence": effect.occurrence,
+            "value": effect.value,
+        }
+        for effect in lineage.effects()
+    ]
+
+
+def _write_checkpoints(records: RunRecords) -> Iterator[JsonObject]:
+    for snapshot in records.snapshots:
+        if snapshot.part == 1:
+            yield {
+                "checkpoint_id": snapshot.checkpoint_id,
+                "name": snapshot.name,
+                "seq": snapshot.seq,
+                "after_step_key": snapshot.after_step_key,
+                "root": snapshot.root,
+            }
+
+
+def _initial_state(lineage: Lineage) -> JsonObject:
+    """What the run began with: the snapshot every run makes before its first line."""
+    values: JsonObject = {}
+    for snapshot in lineage.newest.records.snapshots:
+        if snapshot.seq == 0:
+            values.update(snapshot.values)
+    return values
+
+
+def _state(records: RunRecords, recorded: Sequence[Recorded], target: JsonObject) -> JsonObject | None:
+    """The state a resume rebuilds, for people and for comparison; a gap leaves it out and stops nothing."""
+    at = target["seq"] if isinstance(target["seq"], int) else records.seq_max
+    ineffective = ineffective_steps(
+        [one.step for one in recorded], {one.step.step_key: one.outcome for one in recorded}
+    )
+    try:
+        state = state_at(gather_evidence(records), at, "effective", ineffective=ineffective)
+    except CheckpointGap:
+        return None
+    return {
+        "at_seq": state.at_seq,
+        "values": state.values,
+        "root": state.root,
+        "excluded": state.excluded,
+        "conflicts": [{"scope": one.scope, "key": one.key} for one in state.conflicts],
+        "snapshot": state.snapshot and {"checkpoint_id": state.snapshot.checkpoint_id, "seq": state.snapshot.seq},
+    }

@@ -1,0 +1,114 @@
+"""One recorded call as the bundle carries it: identity, outcome, and the payloads from where it really ran.
+
+lineage → **bundle_steps** → bundle
+"""
+
+from hashlib import sha256
+from typing import TypeAlias
+
+from pydantic_core import from_json
+
+from backtrail import semconv
+from backtrail.canonical import canonical_text
+from backtrail_query.deltas import write_delta
+from backtrail_query.lineage import Lineage, Recorded
+from backtrail_query.records import integer, payload, text
+from backtrail_store.rows import SpanRow
+
+JsonObject: TypeAlias = dict[str, object]
+
+
+def write_step(recorded: Recorded, lineage: Lineage) -> JsonObject:
+    step, outcome, source = recorded.step, recorded.outcome, recorded.source
+    policy, reason = outcome.policy, outcome.reason
+    result = payload(source, semconv.STEP_RESULT) if source is not None and policy == "cached" else None
+    error = payload(source, semconv.STEP_ERROR) if source is not None else None
+    if source is not None and not _is_intact(source, policy):
+        policy, reason, result, error = "refuse", "digest_mismatch", None, None
+    result_text = canonical_text(result).encode() if policy == "cached" else None
+    return {
+        "step_key": step.step_key,
+        "loose_key": step.loose_key,
+        "agent_key": step.agent_key,
+        "agent_name": step.span.agent_name,
+        "scope": step.scope,
+        "name": step.name,
+        "kind": step.kind,
+        "occurrence": step.occurrence,
+        "explicit_key": step.explicit_key,
+        "version": step.version,
+        "generation": recorded.generation,
+        "seq_start": step.seq_start,
+        "seq_end": step.seq_end,
+        "end_batch": step.end_batch,
+        "status": step.status,
+        "handled": outcome.handled,
+        "replay_policy": policy,
+        "policy_reason": reason,
+        "input_hash": step.input_hash,
+        "hash_alg": text(step.span, semconv.STEP_HASH_ALG) or "sorted-json-sha256/1",
+        "hash_excluded": payload(step.span, semconv.STEP_HASH_EXCLUDED) or [],
+        "input": payload(source, semconv.STEP_INPUT) if source is not None else None,
+        "result": result,
+        "result_type": text(source, semconv.STEP_RESULT_TYPE) if source is not None else None,
+        "result_sha256": None if result_text is None else sha256(result_text).hexdigest(),
+        "result_bytes": None if result_text is None else len(result_text),
+        "error": error,
+        "stream": None,
+        "attempts": [],
+        "deltas": _write_deltas(recorded, lineage),
+        "side_effect": step.side_effect,
+        "idempotency_key": text(step.span, semconv.STEP_IDEMPOTENCY_KEY),
+        "code_hash": text(step.span, semconv.STEP_CODE_HASH),
+        "tokens": _tokens(source),
+        "cost_usd": source.cost_usd if source is not None else None,
+        "source": {"run_id": recorded.source_run_id, "span_id": recorded.source_span_id},
+    }
+
+
+def _is_intact(source: SpanRow, policy: str) -> bool:
+    """The answer's text is the one the SDK took the digest of; a foreign exporter may have cut it."""
+    name = {"cached": semconv.STEP_RESULT, "raise": semconv.STEP_ERROR}.get(policy)
+    if name is None:
+        return True
+    value = source.attributes.get(name)
+    if not isinstance(value, str):
+        return False
+    match _digests(source).get(name):
+        case [int(length), str(digest)]:
+            encoded = value.encode()
+            return len(encoded) == length and sha256(encoded).hexdigest() == digest
+    return _parses(value)
+
+
+def _digests(span: SpanRow) -> JsonObject:
+    digests = payload(span, semconv.DIGESTS)
+    return digests if isinstance(digests, dict) else {}
+
+
+def _parses(value: str) -> bool:
+    try:
+        from_json(value, allow_inf_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _write_deltas(recorded: Recorded, lineage: Lineage) -> list[JsonObject]:
+    """The step's own deltas and those that were too long for its span."""
+    generation = lineage.generation(recorded.generation)
+    overflow = [
+        delta
+        for write in generation.records.writes
+        if write.step_key == recorded.step.step_key
+        for delta in write.deltas
+    ]
+    return [write_delta(delta) for delta in sorted([*recorded.step.deltas, *overflow], key=lambda delta: delta.seq)]
+
+
+def _tokens(source: SpanRow | None) -> int | None:
+    if source is None:
+        return None
+    if source.input_tokens is None and source.output_tokens is None:
+        return integer(source, semconv.STEP_TOKENS)
+    return (source.input_tokens or 0) + (source.output_tokens or 0)

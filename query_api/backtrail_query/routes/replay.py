@@ -1,0 +1,60 @@
+"""POST /api/v1/runs/{run_id}/replay-bundle: what a client needs to replay a run, a page at a time."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+from fastapi.openapi.models import Example
+from pydantic import BaseModel, ConfigDict, Field
+
+from backtrail_query.bundle import NotReplayable, Wish, build_page
+from backtrail_query.errors import RunNotFound
+from backtrail_query.lineage import load_lineage
+from backtrail_query.params import Project, Reader, RunId
+
+router = APIRouter(tags=["replay"])
+
+
+EXAMPLES: dict[str, Example] = {"resume": {"value": {"mode": "resume", "at": "failure"}}}
+
+
+class BundleRequest(BaseModel):
+    """An unknown member is refused: a wish that is ignored would replay something else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: str = Field(default="resume", description="how to replay; there is `resume`")
+    at: str | None = Field(
+        default=None,
+        description="from where: failure (the default), end, before:KEY, after:KEY, seq:N or checkpoint:ID",
+    )
+    cursor: str | None = Field(default=None, description="`page.next` of the page before")
+
+
+@router.post(
+    "/api/v1/runs/{run_id}/replay-bundle",
+    summary="Everything needed to replay a run",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"application/json": {"schema": {"type": "object"}}},
+            "description": "a page of the bundle, canonical JSON with its own sha256",
+        }
+    },
+)
+def get_replay_bundle(
+    run_id: RunId,
+    project: Project,
+    reader: Reader,
+    request: Annotated[
+        BundleRequest, Body(openapi_examples={"resume": {"value": {"mode": "resume", "at": "failure"}}})
+    ],
+) -> Response:
+    wish = Wish.of(request.mode, request.at)
+    row = reader.get_run(project, run_id)
+    lineage = load_lineage(lambda trace_id: reader.get_trace(project, trace_id, payloads=True), run_id)
+    if row is None and (lineage is None or not lineage.generations):
+        raise RunNotFound(run_id)
+    if row is None or lineage is None:
+        raise NotReplayable(f"{run_id} is a trace without a Backtrail run: its spans recorded no steps to replay")
+    page = build_page(lineage, wish, run_status=row.status, cursor=request.cursor)
+    return Response(page, media_type="application/json")
