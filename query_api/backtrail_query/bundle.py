@@ -13,12 +13,12 @@ from typing import TypeAlias
 from backtrail import semconv
 from backtrail.canonical import canonical_text
 from backtrail_query.bundle_steps import write_step
-from backtrail_query.errors import BadParameter, CheckpointGap, QueryError
+from backtrail_query.errors import BadParameter, CheckpointGap, NotFound, QueryError
 from backtrail_query.evidence import gather_evidence, missing_numbers
-from backtrail_query.fold import state_at
 from backtrail_query.lineage import Generation, Lineage, Recorded
-from backtrail_query.outcomes import Target, ineffective_steps
+from backtrail_query.outcomes import Target
 from backtrail_query.records import RunRecords, integer, payload, text
+from backtrail_query.state import StateJson, read_state
 from backtrail_query.target import resolve_target
 from backtrail_store.rows import RunStatus, SpanRow
 
@@ -66,7 +66,7 @@ def build_page(lineage: Lineage, wish: Wish, *, run_status: RunStatus, cursor: s
         "agents": list(_write_agents(lineage)),
         "steps": steps,
         "effects": _write_effects(lineage) if cursor is None else [],
-        "state": _state(run_records, recorded, target_view) if cursor is None else None,
+        "state": _state(run_records, wish.at) if cursor is None else None,
         "checkpoints": list(_write_checkpoints(run_records)) if cursor is None else [],
         "page": {"next": next_cursor},
     }
@@ -229,21 +229,11 @@ def _initial_state(lineage: Lineage) -> JsonObject:
     return values
 
 
-def _state(records: RunRecords, recorded: Sequence[Recorded], target: JsonObject) -> JsonObject | None:
+def _state(records: RunRecords, at: str) -> StateJson | None:
     """The state a resume rebuilds, for people and for comparison; a gap leaves it out and stops nothing."""
-    at = target["seq"] if isinstance(target["seq"], int) else records.seq_max
-    ineffective = ineffective_steps(
-        [one.step for one in recorded], {one.step.step_key: one.outcome for one in recorded}
-    )
     try:
-        state = state_at(gather_evidence(records), at, "effective", ineffective=ineffective)
+        return read_state(records, at, "effective")
     except CheckpointGap:
         return None
-    return {
-        "at_seq": state.at_seq,
-        "values": state.values,
-        "root": state.root,
-        "excluded": state.excluded,
-        "conflicts": [{"scope": one.scope, "key": one.key} for one in state.conflicts],
-        "snapshot": state.snapshot and {"checkpoint_id": state.snapshot.checkpoint_id, "seq": state.snapshot.seq},
-    }
+    except NotFound:  # `failure` of a run that has not failed: all of it is its past
+        return read_state(records, "end", "effective")

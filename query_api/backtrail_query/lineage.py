@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from backtrail import semconv
-from backtrail_query.errors import BadParameter
+from backtrail_query.errors import QueryError
 from backtrail_query.outcomes import Outcome, Target, derive_outcomes, enclosing_step_key
 from backtrail_query.records import EffectRecord, RunRecords, StepRecord, integer, read_records, text
 from backtrail_query.target import cut_seq
@@ -154,7 +154,7 @@ def _generation(run_id: str, number: int, records: RunRecords) -> Generation:
 def _cut_of(records: RunRecords, younger: Generation) -> int | None:
     try:
         return cut_seq(records, younger.at or "failure")
-    except BadParameter:
+    except QueryError:
         return 0  # it was left at a point this record no longer has: nothing of it can be told to be the past
 
 

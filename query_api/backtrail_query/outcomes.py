@@ -7,7 +7,7 @@ ended the run only in the run's own error.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,24 +48,6 @@ def derive_outcomes(
     return {
         key: Outcome(handled=outcome.handled, policy="enter", reason=outcome.reason) if key in entered else outcome
         for key, outcome in outcomes.items()
-    }
-
-
-def ineffective_steps(steps: Sequence[StepRecord], outcomes: Mapping[str, Outcome]) -> set[str]:
-    """Steps whose writes a resumed run does not have: they, or a step around them, will run again or never ended."""
-    family = Family(steps)
-
-    def is_settled(step: StepRecord) -> bool:
-        outcome = outcomes[step.step_key]
-        return step.status == "completed" or (step.status == "failed" and bool(outcome.handled))
-
-    def runs_again(step: StepRecord) -> bool:
-        return outcomes[step.step_key].reason in ("target", "failed_terminal")
-
-    return {
-        step.step_key
-        for step in family.steps
-        if any(not is_settled(one) or runs_again(one) for one in (step, *family.enclosing(step)))
     }
 
 

@@ -9,11 +9,10 @@ caller's wishes (`allow_unsafe`, `on_undecodable`, `code_change`) is judged here
 
 import logging
 import threading
-from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Literal
 
 from ._bundle import Bundle, EffectRecord, StepRecord
+from ._decision import Decision, Enter, Hang, Live, Match, Raise, ReplayOptions, Served
 from ._divergence import Divergence, DivergenceKind, ReplayReport, changed_inputs
 from ._frontier import Frontier, Scope
 from ._identity import StepCall
@@ -23,60 +22,7 @@ from .errors import ReplayDivergenceError, ReplayError, ResultNotReplayableError
 
 logger = logging.getLogger("backtrail")
 
-Match = Literal["exact", "loose", "nearest"]
 MODES = ("resume",)
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """Run the body; nothing in it has a record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Enter:
-    """Run the body on its nested records: what is live lies inside."""
-
-    record: StepRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """Return the recorded result."""
-
-    record: StepRecord
-    match: Match
-
-
-@dataclass(frozen=True, slots=True)
-class Raise:
-    """Raise the recorded error: the run handled it and went on."""
-
-    record: StepRecord
-    match: Match
-
-
-@dataclass(frozen=True, slots=True)
-class Hang:
-    """Wait to be cancelled, as in the recorded run: run live, a loser of a race might win it."""
-
-    record: StepRecord
-    match: Match
-
-
-Decision = Live | Enter | Served | Raise | Hang
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayOptions:
-    """The caller's wishes, as `Client.replay` takes them."""
-
-    on_input_change: Literal["live", "reuse", "raise"] = "live"
-    on_undecodable: Literal["raise", "live"] = "raise"
-    code_change: Literal["warn", "rerun", "raise"] = "warn"
-    allow_unsafe: bool | Collection[str] = False
-
-    def allows_unsafe(self, name: str) -> bool:
-        return self.allow_unsafe if isinstance(self.allow_unsafe, bool) else name in self.allow_unsafe
 
 
 @dataclass(slots=True)
