@@ -13,7 +13,7 @@ GET  /healthz  /readyz  /metrics
 
 from fastapi import APIRouter
 
-from backtrail_query.routes import health, runs, traces
+from backtrail_query.routes import health, replay, runs, state, traces
 
 __all__ = ["create_router"]
 
@@ -21,6 +21,6 @@ __all__ = ["create_router"]
 def create_router() -> APIRouter:
     """All endpoints above; the app keeps `store` and `registry` in its state and installs `errors`."""
     router = APIRouter()
-    for part in (runs, traces, health):
+    for part in (runs, traces, state, replay, health):
         router.include_router(part.router)
     return router

@@ -223,5 +223,45 @@ class Problem(BaseModel):
     ]
 
 
+class CheckpointView(View):
+    checkpoint_id: str
+    name: str | None
+    seq: int
+    after_step_key: str | None
+    root: Annotated[str | None, Field(description="hash of the whole state at this point")]
+    auto: Annotated[bool, Field(description="taken by Backtrail itself, not by a call of checkpoint()")]
+    time_unix_nano: UnixNano
+    time: Time
+
+
+class CheckpointPage(View):
+    checkpoints: list[CheckpointView]
+
+
+class StateKey(View):
+    scope: Annotated[str, Field(examples=["run"])]
+    key: Annotated[str, Field(examples=["messages"])]
+
+
+class SnapshotRef(View):
+    checkpoint_id: str
+    seq: int
+
+
+class StateAnswer(View):
+    run_id: HexId
+    at: Annotated[str, Field(examples=["failure"])]
+    at_seq: Annotated[int, Field(examples=[41])]
+    view: Literal["actual", "effective"]
+    values: Annotated[
+        dict[str, dict[str, JsonValue]], Field(examples=[{"run": {"iteration": 5, "messages": [{"role": "user"}]}}])
+    ]
+    root: str | None
+    excluded: Annotated[list[str], Field(description="steps whose writes are left out, or that never ended")]
+    conflicts: Annotated[list[StateKey], Field(description="keys such a step may have written")]
+    truncated: Annotated[list[StateKey], Field(description="keys whose value was too long to record")]
+    snapshot: SnapshotRef | None
+
+
 class Health(View):
     status: Literal["ok", "ready"]
