@@ -11,8 +11,8 @@ from backtrail_query.at import parse_at, resolve_at
 from backtrail_query.deltas import Values
 from backtrail_query.evidence import gather_evidence
 from backtrail_query.fold import State, StateView, state_at
-from backtrail_query.outcomes import Target, derive_outcomes, ineffective_steps
-from backtrail_query.records import RunRecords, SnapshotRecord, text
+from backtrail_query.outcomes import Family, Target, derive_outcomes
+from backtrail_query.records import RunRecords, SnapshotRecord, StepRecord, text
 from backtrail_query.views import JsonObject, rfc3339
 
 
@@ -42,7 +42,14 @@ def _ineffective(records: RunRecords) -> set[str]:
     outcomes = derive_outcomes(
         records.steps, run_completed=is_completed, failed_step_key=records.failed_step_key, target=Target()
     )
-    return ineffective_steps(records.steps, outcomes)
+    family = Family(records.steps)
+
+    def runs_again(step: StepRecord) -> bool:
+        outcome = outcomes[step.step_key]
+        is_settled = step.status == "completed" or (step.status == "failed" and bool(outcome.handled))
+        return not is_settled or outcome.reason == "failed_terminal"
+
+    return {step.step_key for step in family.steps if any(map(runs_again, (step, *family.enclosing(step))))}
 
 
 def narrow(values: Values, *, scope: str | None, key: str | None) -> Values:
