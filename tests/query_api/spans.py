@@ -1,0 +1,76 @@
+"""Rows as the store would give them, for tests of what is pure."""
+
+from dataclasses import replace
+from typing import Any
+
+from backtrail_store.rows import SpanRow
+
+START = 1_767_225_600_000_000_000
+
+_SPAN = SpanRow(
+    trace_id="0" * 31 + "1",
+    span_id="",
+    parent_span_id="",
+    name="",
+    kind="internal",
+    status_code="unset",
+    status_message="",
+    start_time_unix_nano=START,
+    duration_ns=1_000_000,
+    is_pending=False,
+    service_name="support-bot",
+    scope_name="backtrail",
+    scope_version="0.1.0",
+    trace_state="",
+    flags=1,
+    backtrail_kind="",
+    step_kind="",
+    operation_name="",
+    agent_name="",
+    agent_key="",
+    tool_name="",
+    query="",
+    task_id="",
+    parent_task_id="",
+    task_chain=[],
+    depth=0,
+    retry_count=0,
+    conversation_id="",
+    user_id="",
+    environment="",
+    provider_name="",
+    request_model="",
+    response_model="",
+    input_tokens=None,
+    output_tokens=None,
+    cache_read_input_tokens=None,
+    cache_write_input_tokens=None,
+    reasoning_output_tokens=None,
+    reported_cost_usd=None,
+    cost_usd=None,
+    error_type="",
+    step_key="",
+    seq=0,
+    replayed=False,
+    attributes={},
+    resource={},
+    events=[],
+    links=[],
+)
+
+
+def span(span_id: str, parent: str = "", kind: str = "step", *, after_ms: int = 0, **fields: Any) -> SpanRow:
+    """A span whose name is its id, `after_ms` after the run began."""
+    fields.setdefault("name", span_id)
+    return replace(
+        _SPAN,
+        span_id=span_id,
+        parent_span_id=parent,
+        backtrail_kind=kind,
+        start_time_unix_nano=START + after_ms * 1_000_000,
+        **fields,
+    )
+
+
+def llm(span_id: str, parent: str = "run", **fields: Any) -> SpanRow:
+    return span(span_id, parent, step_kind="llm", operation_name="chat", **fields)

@@ -1,0 +1,89 @@
+"""What a run used: every model call once, nothing that did not run, and nothing unknown as zero."""
+
+from backtrail_query.totals import counted_calls, sum_agents, sum_below, sum_run
+from backtrail_query.tree import build_tree
+from tests.query_api.spans import llm, span
+
+RUN = span("run", kind="run")
+
+
+def test_tokens_and_cost_of_model_calls_add_up() -> None:
+    spans = [
+        RUN,
+        llm("one", input_tokens=100, output_tokens=10, cost_usd=0.5, duration_ns=7),
+        llm("two", input_tokens=1, output_tokens=2, cost_usd=0.25, duration_ns=5),
+        span("lookup", "run", step_kind="tool", duration_ns=3),
+    ]
+
+    totals = sum_run(build_tree(spans))
+
+    assert (totals.llm_calls, totals.input_tokens, totals.output_tokens) == (2, 101, 12)
+    assert (totals.cost_usd, totals.unpriced_calls) == (0.75, 0)
+    assert (totals.llm_duration_ns, totals.tool_calls, totals.tool_duration_ns) == (12, 1, 3)
+    assert totals.step_count == 3
+
+
+def test_an_agent_that_repeats_the_sum_of_its_calls_counts_nothing() -> None:
+    spans = [
+        RUN,
+        span("agent", "run", "agent", operation_name="invoke_agent", input_tokens=100, cost_usd=9.0),
+        llm("chat", "agent", input_tokens=100, cost_usd=1.0),
+    ]
+
+    totals = sum_run(build_tree(spans))
+
+    assert (totals.llm_calls, totals.input_tokens, totals.cost_usd) == (1, 100, 1.0)
+
+
+def test_of_nested_spans_of_one_call_the_innermost_with_usage_counts() -> None:
+    spans = [
+        RUN,
+        llm("step", input_tokens=5),
+        span("framework", "step", "", operation_name="chat"),
+        span("provider", "framework", "", operation_name="chat", input_tokens=7),
+        llm("told outside", input_tokens=3),
+        span("silent inside", "told outside", "", operation_name="chat"),
+        llm("silent"),
+        span("silent too", "silent", "", operation_name="chat"),
+    ]
+
+    tree = build_tree(spans)
+
+    assert counted_calls(tree) == {"provider", "told outside", "silent too"}
+    assert sum_run(tree).input_tokens == 10
+
+
+def test_replayed_steps_and_open_calls_count_nothing() -> None:
+    spans = [
+        RUN,
+        llm("served", replayed=True, input_tokens=5, cost_usd=1.0),
+        llm("open", is_pending=True, input_tokens=5, cost_usd=1.0),
+    ]
+
+    totals = sum_run(build_tree(spans))
+
+    assert (totals.llm_calls, totals.input_tokens, totals.cost_usd) == (0, None, None)
+    assert totals.replayed_count == 1
+
+
+def test_missing_usage_is_unknown_and_not_zero() -> None:
+    totals = sum_run(build_tree([RUN, llm("chat")]))
+
+    assert (totals.llm_calls, totals.input_tokens, totals.cost_usd, totals.unpriced_calls) == (1, None, None, 1)
+
+
+def test_agents_leave_out_what_they_delegated_and_the_tree_includes_it() -> None:
+    spans = [
+        RUN,
+        span("planner", "run", "agent"),
+        llm("plan", "planner", input_tokens=1, cost_usd=1.0),
+        span("writer", "planner", "agent"),
+        llm("write", "writer", input_tokens=10, cost_usd=2.0),
+    ]
+
+    tree = build_tree(spans)
+
+    agents = {name: totals.input_tokens for name, totals in sum_agents(tree).items()}
+    assert agents == {"planner": 1, "writer": 10}
+    assert sum_below(tree)["planner"] == {"input_tokens": 11, "output_tokens": None, "cost_usd": 3.0}
+    assert sum_below(tree)["run"] == {"input_tokens": 11, "output_tokens": None, "cost_usd": 3.0}
