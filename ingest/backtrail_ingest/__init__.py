@@ -1,0 +1,16 @@
+"""The way in: OTLP bytes arrive, are checked, kept on disk, acknowledged, and written to the store in batches.
+
+    http_receiver, grpc_receiver → admission → inspection (flatten) → envelope → inbox → **ack**
+                                                                                   inbox → writer → store
+
+A span is never a Python object here: requests stay bytes, checked by protobuf's C parser.
+"""
+
+from backtrail_ingest.admission import Admission
+from backtrail_ingest.grpc_receiver import GrpcReceiver
+from backtrail_ingest.http_receiver import create_router
+from backtrail_ingest.inbox import Inbox, open_inbox
+from backtrail_ingest.ledger import Ledger
+from backtrail_ingest.writer import Writer, running_writer
+
+__all__ = ["Admission", "GrpcReceiver", "Inbox", "Ledger", "Writer", "create_router", "open_inbox", "running_writer"]

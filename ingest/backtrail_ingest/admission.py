@@ -1,0 +1,104 @@
+"""The one door behind both receivers: is there room, is it sound, was it here before? Then the inbox.
+
+    http_receiver, grpc_receiver → **admission** → inspection → envelope → inbox → ack
+
+Room is counted in bytes that really arrived; what a client declares is only believed when it says "too much".
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from backtrail_ingest.envelope import Envelope
+from backtrail_ingest.errors import Overloaded, RequestTooLarge
+from backtrail_ingest.flatten import Fault
+from backtrail_ingest.inbox import Inbox
+from backtrail_ingest.inspection import inspect
+from backtrail_ingest.ledger import Ledger
+
+REMEMBERED_REQUESTS = 8192
+FAULTS_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the acknowledgement says: all is stored but for these spans."""
+
+    rejected_spans: int
+    error_message: str
+
+
+class Admission:
+    def __init__(
+        self, inbox: Inbox, ledger: Ledger, *, max_request_bytes: int, max_bytes_in_flight: int, retry_after: int
+    ) -> None:
+        self.ledger = ledger
+        self.max_request_bytes = max_request_bytes
+        self.retry_after = retry_after
+        self._max_bytes_in_flight = max_bytes_in_flight
+        self._inbox = inbox
+        self._bytes_in_flight = 0
+        self._seen: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+
+    @contextmanager
+    def room(self) -> Iterator["Room"]:
+        """Holds a request's bytes against the limits from its first byte to its acknowledgement."""
+        room = Room(self)
+        try:
+            yield room
+        finally:
+            self._bytes_in_flight -= room.bytes
+
+    def take_bytes(self, count: int) -> None:
+        if self._bytes_in_flight + count > self._max_bytes_in_flight:
+            raise Overloaded(f"{self._bytes_in_flight} bytes of other requests are on their way to the disk")
+        self._bytes_in_flight += count
+
+    async def receive(self, project: str, body: bytes) -> Receipt:
+        """Returns when every span that the receipt does not name is safe on disk."""
+        request = inspect(body)
+        if request.span_count:
+            envelope = Envelope.around(request, project=project, received_unix_nano=time.time_ns())
+            if self._is_repeated(envelope):
+                self.ledger.repeated(envelope.span_count)
+            else:
+                await self._inbox.append(envelope)
+                self._remember(envelope)
+        for fault in request.faults:
+            self.ledger.rejected(fault.reason, 1)
+        return receipt_of(request.faults)
+
+    def _is_repeated(self, envelope: Envelope) -> bool:
+        key = (envelope.project, envelope.digest)
+        if key not in self._seen:
+            return False
+        self._seen.move_to_end(key)
+        return True
+
+    def _remember(self, envelope: Envelope) -> None:
+        self._seen[envelope.project, envelope.digest] = None
+        if len(self._seen) > REMEMBERED_REQUESTS:
+            self._seen.popitem(last=False)
+
+
+class Room:
+    """One request's share of the bytes in flight."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.bytes = 0
+
+    def add(self, count: int) -> None:
+        limit = self._admission.max_request_bytes
+        if self.bytes + count > limit:
+            raise RequestTooLarge(f"the request is larger than {limit} bytes: send smaller batches")
+        self._admission.take_bytes(count)
+        self.bytes += count
+
+
+def receipt_of(faults: list[Fault]) -> Receipt:
+    named = "; ".join(fault.sentence for fault in faults[:FAULTS_NAMED])
+    more = f"; and {len(faults) - FAULTS_NAMED} more" if len(faults) > FAULTS_NAMED else ""
+    return Receipt(len(faults), named + more)

@@ -1,0 +1,57 @@
+"""Why a request is refused. Each class says what to answer; the message says what was seen.
+
+Refusal
+├── UndecodableRequest     400  INVALID_ARGUMENT     a retry would fail the same way
+├── UnsupportedEncoding    415  INVALID_ARGUMENT     the same, for a media type or a compression
+├── RequestTooLarge        413  RESOURCE_EXHAUSTED   without RetryInfo: never retried
+└── Overloaded             503  UNAVAILABLE          with Retry-After: the client keeps the batch
+    └── InboxFull
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+import grpc
+
+
+class Refusal(Exception):
+    """The request is not taken. Children carry the answer in both protocols."""
+
+    http_status: ClassVar[HTTPStatus]
+    grpc_status: ClassVar[grpc.StatusCode]
+
+
+class UndecodableRequest(Refusal, ValueError):
+    """The body is not an OTLP trace request. A retry would fail the same way."""
+
+    http_status = HTTPStatus.BAD_REQUEST
+    grpc_status = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class UnsupportedEncoding(Refusal):
+    """The content type or content encoding is not one we read."""
+
+    http_status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    grpc_status = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class RequestTooLarge(Refusal):
+    """The body, decompressed, is over the limit. Smaller batches would pass."""
+
+    http_status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class Overloaded(Refusal):
+    """There is no room at this moment. The client keeps the batch and comes again."""
+
+    http_status = HTTPStatus.SERVICE_UNAVAILABLE
+    grpc_status = grpc.StatusCode.UNAVAILABLE
+
+
+class InboxFull(Overloaded):
+    """The inbox could not keep the request: its quota or the disk is used up, or the disk failed."""
+
+
+class InboxTooNew(Exception):
+    """The inbox on disk was written by a newer version: an older one would not understand it."""

@@ -1,0 +1,153 @@
+"""Nested attribute values become JSON text and faulty spans are left out, before the inbox.
+
+    receiver → admission → inspection → **flatten** → envelope → inbox → writer
+
+Only requests that hold a map, a list of anything but strings, or a span that cannot be stored come here; the
+others are never taken apart. One function for each level OTLP itself has.
+"""
+
+import json
+import math
+from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+from backtrail_ingest.errors import UndecodableRequest
+from backtrail_ingest.wire import SlicedRequest
+
+JsonValue = str | bool | int | float | list["JsonValue"] | dict[str, "JsonValue"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why one span was left out: the field at fault, and a sentence by which its sender can find the span."""
+
+    reason: Literal["trace_id", "span_id", "parent_span_id", "name"]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewrittenRequest:
+    """A body of flat values and whole spans, and what was wrong with those that were left out."""
+
+    body: bytes
+    span_count: int
+    faults: list[Fault]
+
+
+def rewrite(body: bytes) -> RewrittenRequest:
+    faults: list[Fault] = []
+    span_count = 0
+    try:
+        request: ExportTraceServiceRequest = SlicedRequest.FromString(body)
+        for resource_spans in request.resource_spans:
+            flatten_resource_spans(resource_spans, faults)
+            span_count += sum(len(scope_spans.spans) for scope_spans in resource_spans.scope_spans)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise UndecodableRequest(f"{len(body)} bytes are not an ExportTraceServiceRequest: {error}") from error
+    return RewrittenRequest(body=request.SerializeToString(), span_count=span_count, faults=faults)
+
+
+def flatten_resource_spans(resource_spans: ResourceSpans, faults: list[Fault]) -> None:
+    flatten_attributes(resource_spans.resource.attributes)
+    for scope_spans in resource_spans.scope_spans:
+        flatten_scope_spans(scope_spans, faults)
+
+
+def flatten_scope_spans(scope_spans: ScopeSpans, faults: list[Fault]) -> None:
+    flatten_attributes(scope_spans.scope.attributes)
+    for index in reversed(range(len(scope_spans.spans))):
+        span = scope_spans.spans[index]
+        if fault := find_fault(span):
+            faults.append(fault)
+            del scope_spans.spans[index]
+        else:
+            flatten_span(span)
+
+
+def find_fault(span: Span) -> Fault | None:
+    name = f"span {span.name!r}"
+    if len(span.trace_id) != 16 or not any(span.trace_id):
+        return Fault("trace_id", f"{name}: trace_id {describe_id(span.trace_id)}, wanted 16 bytes, not all zero")
+    if len(span.span_id) != 8 or not any(span.span_id):
+        return Fault("span_id", f"{name}: span_id {describe_id(span.span_id)}, wanted 8 bytes, not all zero")
+    if len(span.parent_span_id) not in (0, 8):
+        return Fault("parent_span_id", f"{name}: parent_span_id {describe_id(span.parent_span_id)}, wanted 8 bytes")
+    if not span.name:
+        return Fault("name", f"the span with span_id {span.span_id.hex()} has no name")
+    return None
+
+
+def describe_id(value: bytes) -> str:
+    shown = value[:32].hex() + ("…" if len(value) > 32 else "")
+    return f"of {len(value)} bytes ({shown})" if value else "missing"
+
+
+def flatten_span(span: Span) -> None:
+    if not any(span.parent_span_id):
+        span.ClearField("parent_span_id")
+    flatten_attributes(span.attributes)
+    for event in span.events:
+        flatten_attributes(event.attributes)
+    for link in span.links:
+        flatten_attributes(link.attributes)
+
+
+def flatten_attributes(attributes: Iterable[KeyValue]) -> None:
+    for attribute in attributes:
+        flatten_value(attribute.value)
+
+
+def flatten_value(sliced: AnyValue) -> None:
+    """In a sliced request `array_value` and `kvlist_value` are bytes; JSON text takes the place of the map's."""
+    which = sliced.WhichOneof("value")
+    if which == "array_value":
+        elements = ArrayValue.FromString(getattr(sliced, which)).values
+        if any(element.WhichOneof("value") != "string_value" for element in elements):
+            write_text(sliced, [plain_value(element) for element in elements])
+    elif which == "kvlist_value":
+        write_text(sliced, plain_map(KeyValueList.FromString(getattr(sliced, which))))
+
+
+def write_text(sliced: AnyValue, value: JsonValue) -> None:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    setattr(sliced, "kvlist_value", text.encode())  # noqa: B010  # the type checker knows the field as a message
+
+
+def plain_value(value: AnyValue) -> JsonValue:
+    match value.WhichOneof("value"):
+        case "array_value":
+            return [plain_value(element) for element in value.array_value.values]
+        case "kvlist_value":
+            return plain_map(value.kvlist_value)
+        case "bytes_value":
+            return {"$bytes": b64encode(value.bytes_value).decode()}
+        case "double_value":
+            return plain_double(value.double_value)
+        case "string_value":
+            return value.string_value
+        case "int_value":
+            return value.int_value
+        case "bool_value":
+            return value.bool_value
+        case _:
+            return None
+
+
+def plain_map(pairs: KeyValueList) -> JsonValue:
+    return {pair.key: plain_value(pair.value) for pair in pairs.values}
+
+
+def plain_double(value: float) -> JsonValue:
+    """JSON has no word for these three, so they travel as text."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value

@@ -1,0 +1,82 @@
+"""OTLP over gRPC: TraceService/Export with the request left as bytes. The same duties as HTTP, in gRPC's codes.
+
+    client → **grpc_receiver** → admission → inspection → inbox → OK
+
+Other services (logs, metrics) are UNIMPLEMENTED, so their clients drop without trying again.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+
+import grpc
+import grpc.aio
+
+from backtrail_ingest.admission import Admission
+from backtrail_ingest.errors import Overloaded, Refusal
+from backtrail_ingest.status import response_bytes, retry_info, status_bytes
+
+SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
+CLOSING_SECONDS = 3
+RETRY_INFO_KEY = "google.rpc.retryinfo-bin"  # the only one the Python exporter reads
+STATUS_KEY = "grpc-status-details-bin"  # the one of the specification: Go, Java
+
+
+class PortInUse(Exception):
+    """Somebody else listens there. The message says how to choose another port."""
+
+
+class TraceService:
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    async def export(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        try:
+            with self._admission.room() as room:
+                room.add(len(body))
+                return response_bytes(await self._admission.receive("default", body))
+        except Refusal as refusal:
+            self._admission.ledger.refused_request(type(refusal).__name__)
+            await context.abort(refusal.grpc_status, str(refusal), self._trailing_metadata(refusal))
+
+    def _trailing_metadata(self, refusal: Refusal) -> tuple[tuple[str, bytes], ...]:
+        retry_after = self._admission.retry_after if isinstance(refusal, Overloaded) else None
+        status = (STATUS_KEY, status_bytes(refusal.grpc_status, str(refusal), retry_after=retry_after))
+        if retry_after is None:
+            return (status,)
+        return status, (RETRY_INFO_KEY, retry_info(retry_after).SerializeToString())
+
+
+class GrpcReceiver:
+    """Takes its port when it is made: a taken port is known before anything is opened. Serves within `serving`."""
+
+    def __init__(self, *, host: str, port: int, max_request_bytes: int) -> None:
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", max_request_bytes),
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        try:
+            self.port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise PortInUse(
+                f"cannot listen on port {port} of {host} for gRPC; choose another with --grpc-port or BACKTRAIL_GRPC_PORT"
+            ) from error
+
+    @asynccontextmanager
+    async def serving(self, admission: Admission) -> AsyncIterator[None]:
+        export = grpc.unary_unary_rpc_method_handler(TraceService(admission).export)
+        self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {"Export": export})])
+        await self._server.start()
+        try:
+            yield
+        finally:
+            await self._server.stop(CLOSING_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._server.stop(CLOSING_SECONDS)

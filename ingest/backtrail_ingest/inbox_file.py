@@ -1,0 +1,217 @@
+"""The inbox on disk: one SQLite file, one connection, used by one thread.
+
+    admission → inbox → **inbox_file** → ack
+
+One connection appends, takes, deletes and checkpoints: before 3.51.3 SQLite can damage a WAL database when two
+connections write and checkpoint at the same moment. Every function here runs inside the caller's transaction.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+import lz4.block
+
+from backtrail_ingest.envelope import Envelope
+from backtrail_ingest.errors import InboxTooNew
+
+SCHEMA_VERSION = 1
+PAGE_BYTES = 65536
+CHECKPOINT_PAGES = 512  # 32 MiB of WAL: short enough to lose little to a flipped bit, long enough to merge writes
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS inbox (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, received_unix_nano INTEGER NOT NULL, span_count INTEGER NOT NULL,
+    sha256 BLOB NOT NULL, size INTEGER NOT NULL, request BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS in_flight (first_id INTEGER NOT NULL, last_id INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS quarantine (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, received_unix_nano INTEGER NOT NULL, span_count INTEGER NOT NULL,
+    sha256 BLOB NOT NULL, size INTEGER NOT NULL, request BLOB NOT NULL,
+    quarantined_unix_nano INTEGER NOT NULL, reason TEXT NOT NULL);
+"""
+READ = """
+SELECT id, project, received_unix_nano, span_count, sha256, size, request
+FROM inbox WHERE id BETWEEN ? AND ? ORDER BY id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An envelope and its place in the order received."""
+
+    id: int
+    envelope: Envelope
+
+    @property
+    def size(self) -> int:
+        return len(self.envelope.request)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxCounts:
+    waiting_requests: int
+    waiting_spans: int
+    quarantined_requests: int
+    quarantined_spans: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A row whose request no longer is what was received."""
+
+    id: int
+    span_count: int
+
+
+class InboxFile:
+    def __init__(self, path: Path, *, max_bytes: int) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        execute = self._connection.execute
+        execute(f"PRAGMA page_size={PAGE_BYTES}")  # only before the file becomes a WAL database
+        execute("PRAGMA journal_mode=wal")
+        execute("PRAGMA synchronous=FULL")
+        execute(f"PRAGMA max_page_count={max(max_bytes // PAGE_BYTES, 16)}")
+        execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        version = self.pragma("user_version")
+        if not isinstance(version, int) or version > SCHEMA_VERSION:
+            self.close()
+            raise InboxTooNew(
+                f"the inbox {path} has version {version}, this Backtrail knows {SCHEMA_VERSION}: start the newer one"
+            )
+        self._connection.executescript(SCHEMA)
+        execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    @classmethod
+    def open_or_replace(cls, path: Path, *, max_bytes: int) -> tuple[Self, Path | None]:
+        """The inbox, and where its predecessor was put if that could not be read: damage never stops a start."""
+        try:
+            return cls(path, max_bytes=max_bytes), None
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+            for suffix in ("", "-wal"):
+                part = path.with_name(path.name + suffix)
+                if part.exists():
+                    part.rename(aside.with_name(aside.name + suffix))
+            path.with_name(path.name + "-shm").unlink(missing_ok=True)
+            return cls(path, max_bytes=max_bytes), aside
+
+    def pragma(self, name: str) -> object:
+        return self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Synced to disk when it is left."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def last_id(self) -> int:
+        """The newest id ever given, as far as the file remembers: ids are not used again while they are spoken of."""
+        row = self._connection.execute(
+            "SELECT max(id) FROM (SELECT 0 AS id UNION ALL SELECT max(id) FROM inbox"
+            " UNION ALL SELECT max(id) FROM quarantine UNION ALL SELECT max(last_id) FROM in_flight)"
+        ).fetchone()
+        return int(row[0])
+
+    def first_id(self, *, after: int) -> int | None:
+        row = self._connection.execute("SELECT min(id) FROM inbox WHERE id > ?", (after,)).fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def delete_after(self, id_: int) -> None:
+        self._connection.execute("DELETE FROM inbox WHERE id > ?", (id_,))
+
+    def append(self, entry: Entry) -> None:
+        envelope = entry.envelope
+        self._connection.execute(
+            "INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                entry.id,
+                envelope.project,
+                envelope.received_unix_nano,
+                envelope.span_count,
+                envelope.digest,
+                entry.size,
+                lz4.block.compress(envelope.request, mode="fast", acceleration=4, store_size=False),
+            ),
+        )
+
+    def read(self, first_id: int, last_id: int, *, max_bytes: int | None) -> Iterator[Entry | Damaged]:
+        """Rows in the order received, at least one, as long as they stay within `max_bytes`."""
+        total = 0
+        with closing(self._connection.execute(READ, (first_id, last_id))) as rows:
+            for id_, project, received_unix_nano, span_count, digest, size, stored in rows:
+                total += size
+                if max_bytes is not None and total > max_bytes and total > size:
+                    return
+                request = _restored(stored, size)
+                if request is None or sha256(request).digest() != digest:
+                    yield Damaged(id_, span_count)
+                    continue
+                yield Entry(
+                    id_,
+                    Envelope(
+                        project=project,
+                        received_unix_nano=received_unix_nano,
+                        span_count=span_count,
+                        digest=digest,
+                        request=request,
+                    ),
+                )
+
+    def delete(self, first_id: int, last_id: int) -> None:
+        self._connection.execute("DELETE FROM inbox WHERE id BETWEEN ? AND ?", (first_id, last_id))
+
+    def quarantine(self, id_: int, reason: str) -> None:
+        row = self._connection.execute("SELECT * FROM inbox WHERE id = ?", (id_,)).fetchone()
+        # The row is deleted first so that a full inbox has the pages to keep it.
+        self.delete(id_, id_)
+        if row is not None:
+            self._connection.execute(
+                "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, time.time_ns(), reason)
+            )
+
+    def set_in_flight(self, first_id: int, last_id: int) -> None:
+        """The batch being inserted: after a restart the same requests make the same bytes and the same token."""
+        self._connection.execute("DELETE FROM in_flight")
+        self._connection.execute("INSERT INTO in_flight VALUES (?, ?)", (first_id, last_id))
+
+    def in_flight(self) -> tuple[int, int] | None:
+        row = self._connection.execute("SELECT first_id, last_id FROM in_flight").fetchone()
+        return None if row is None else (int(row[0]), int(row[1]))
+
+    def counts(self) -> InboxCounts:
+        row = self._connection.execute(
+            "SELECT (SELECT count(*) FROM inbox), (SELECT coalesce(sum(span_count), 0) FROM inbox),"
+            " (SELECT count(*) FROM quarantine), (SELECT coalesce(sum(span_count), 0) FROM quarantine)"
+        ).fetchone()
+        return InboxCounts(
+            waiting_requests=row[0], waiting_spans=row[1], quarantined_requests=row[2], quarantined_spans=row[3]
+        )
+
+    def quarantine_reasons(self) -> list[str]:
+        return [row[0] for row in self._connection.execute("SELECT reason FROM quarantine ORDER BY id DESC LIMIT 10")]
+
+    def checkpoint(self) -> None:
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _restored(stored: bytes, size: int) -> bytes | None:
+    try:
+        return bytes(lz4.block.decompress(stored, uncompressed_size=size))
+    except lz4.block.LZ4BlockError:
+        return None

@@ -1,0 +1,68 @@
+"""Looks at every request, in C as far as possible: is it OTLP, is it flat, are its ids whole?
+
+    receiver → admission → **inspection** → (flatten, rarely) → envelope → inbox → writer
+
+About 1.5 µs for a 3 KB span. A request that passes is handed on as the bytes that came in.
+"""
+
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError, EncodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from backtrail_ingest.errors import UndecodableRequest
+from backtrail_ingest.flatten import Fault, rewrite
+from backtrail_ingest.wire import FlatRequest
+
+NO_TRACE_ID = bytes(16)
+NO_SPAN_ID = bytes(8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectedRequest:
+    """A body the store can take, how many spans it holds, and what is wrong with those that were left out."""
+
+    body: bytes
+    span_count: int
+    faults: list[Fault]
+
+
+def inspect(body: bytes) -> InspectedRequest:
+    try:
+        request = FlatRequest.FromString(body)
+    except DecodeError as error:
+        raise UndecodableRequest(f"{len(body)} bytes are not an ExportTraceServiceRequest: {error}") from error
+    span_count = count_whole_spans(request)
+    if span_count is not None and is_flat(request, len(body)):
+        return InspectedRequest(body=body, span_count=span_count, faults=[])
+    rewritten = rewrite(body)
+    return InspectedRequest(body=rewritten.body, span_count=rewritten.span_count, faults=rewritten.faults)
+
+
+def count_whole_spans(request: ExportTraceServiceRequest) -> int | None:
+    """How many spans there are; None as soon as one has a fault that only a rewrite can mend."""
+    count = 0
+    for resource_spans in request.resource_spans:
+        for scope_spans in resource_spans.scope_spans:
+            spans = scope_spans.spans
+            count += len(spans)
+            for span in spans:
+                trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
+                if len(trace_id) != 16 or len(span_id) != 8 or trace_id == NO_TRACE_ID or span_id == NO_SPAN_ID:
+                    return None
+                if parent_id and (len(parent_id) != 8 or parent_id == NO_SPAN_ID):
+                    return None
+                if not span.name:
+                    return None
+    return count
+
+
+def is_flat(request: ExportTraceServiceRequest, size: int) -> bool:
+    """True if no value lies deeper than a list of strings and protobuf would write the same number of bytes.
+
+    Another size means repeated or overridden fields, which readers other than protobuf's own may merge differently.
+    """
+    try:
+        return len(request.SerializeToString()) == size
+    except EncodeError:
+        return False

@@ -1,0 +1,102 @@
+"""Empties the inbox into the store: one insert at a time, in the order received.
+
+    inbox → **writer** → store.insert → otlp_in → spans, contents
+
+While one insert runs the next batch grows: small when idle, large under load. Nothing leaves the inbox before its
+insert returned; nothing is dropped after any number of attempts.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from backtrail_ingest.inbox import Inbox
+from backtrail_ingest.inbox_file import Entry
+from backtrail_store import Batch, Store
+from backtrail_store.errors import BatchRefused
+
+logger = logging.getLogger(__name__)
+
+BATCH_BYTES = 32 << 20
+FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
+CLOSING_SECONDS = 8
+
+
+class _Closing(Exception):
+    """The process ends; what is not in the store stays in the inbox."""
+
+
+class Writer:
+    def __init__(self, inbox: Inbox, store: Store, *, batch_bytes: int = BATCH_BYTES) -> None:
+        self._inbox = inbox
+        self._store = store
+        self._batch_bytes = batch_bytes
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+        self.trouble: str | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Waits for the insert in flight, no longer than the process may take to end."""
+        self._closing.set()
+        self._inbox.stop_taking()
+        self._thread.join(CLOSING_SECONDS)
+
+    def _work(self) -> None:
+        with suppress(_Closing):
+            while entries := self._inbox.take(self._batch_bytes).result():
+                self._write(entries)
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        """Halves what the store refuses until the one request is found that it will never take."""
+        try:
+            self._insert(batch_of(entries))
+        except BatchRefused as refusal:
+            if len(entries) == 1:
+                logger.error("request %d goes to quarantine: %s", entries[0].id, refusal)
+                self._inbox.quarantine(entries[0], str(refusal))
+                return
+            middle = len(entries) // 2
+            self._write(entries[:middle])
+            self._write(entries[middle:])
+        else:
+            self._inbox.delete(entries)
+
+    def _insert(self, batch: Batch) -> None:
+        """Tries until the store has it or refuses it for good. Other faults wait here too: no span is dropped."""
+        wait = FIRST_WAIT
+        while True:
+            try:
+                self._store.insert(batch)
+            except BatchRefused:
+                raise
+            except Exception as error:
+                self.trouble = f"the store does not take spans: {error}"
+                logger.warning("%s (next attempt in %.1f s)", self.trouble, wait)
+                if self._closing.wait(wait):
+                    raise _Closing from error
+                wait = min(wait * 2, LONGEST_WAIT)
+            else:
+                self.trouble = None
+                return
+
+
+def batch_of(entries: Sequence[Entry]) -> Batch:
+    parts: list[bytes] = []
+    for entry in entries:
+        parts += (entry.envelope.head, entry.envelope.request)
+    return Batch(first_id=entries[0].id, last_id=entries[-1].id, body=b"".join(parts))
+
+
+@asynccontextmanager
+async def running_writer(inbox: Inbox, store: Store, *, batch_bytes: int = BATCH_BYTES) -> AsyncIterator[Writer]:
+    writer = Writer(inbox, store, batch_bytes=batch_bytes)
+    writer.start()
+    try:
+        yield writer
+    finally:
+        await asyncio.to_thread(writer.close)

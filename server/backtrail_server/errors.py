@@ -1,0 +1,17 @@
+"""Why the process cannot start. The message is one sentence for the person who started it; the exit code is 2."""
+
+
+class CannotStart(Exception):
+    """What was asked for is not possible here and now; trying again changes nothing until somebody acts."""
+
+
+class DataFolderInUse(CannotStart):
+    """Another process owns the data folder: there is one owner, everybody else talks HTTP to it."""
+
+
+class DataFolderNotWritable(CannotStart):
+    """The data folder cannot be made or written."""
+
+
+class PortTaken(CannotStart):
+    """Another program listens on the port that was asked for."""

@@ -1,0 +1,45 @@
+"""The data folder: made if missing, written to as a test, and owned by one process at a time.
+
+app → **folder** → store, inbox
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backtrail_server.errors import DataFolderInUse, DataFolderNotWritable
+
+
+@contextmanager
+def owned_folder(folder: Path) -> Iterator[Path]:
+    """The kernel lets go of the lock when the process ends, however it ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("a+")
+    except OSError as error:
+        raise DataFolderNotWritable(f"the data folder {folder} cannot be written: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            raise DataFolderInUse(f"the data folder {folder} is in use by another process ({owner})") from error
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield folder
+
+
+def keep_temporary_files_in(folder: Path) -> None:
+    """The embedded engine makes files in the system's temporary directory when it is imported, and leaves them
+    there after a kill: it gets a directory that is emptied at each start instead."""
+    temporary = folder / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    os.environ["TMPDIR"] = str(temporary)
+    tempfile.tempdir = None

@@ -1,0 +1,90 @@
+"""One process that serves until it is told to stop: sockets, event loop, signals, the line that says it is ready.
+
+    cli → **process** → app
+
+The ports are taken before anything is opened, so a second server finds out without touching the data.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from backtrail_server.app import create_app
+from backtrail_server.errors import PortTaken
+from backtrail_server.settings import Settings
+
+GRACE_SECONDS = 4  # for requests; the insert in flight gets eight more seconds at most, and usually needs none
+KEEP_ALIVE_SECONDS = 75  # longer than an exporter's pause, or every batch would meet a closing connection
+
+
+class Server(uvicorn.Server):
+    """Says when it is really serving, and takes a signal as a wish to end, not as a way to die."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def serve(settings: Settings) -> None:
+    """Returns after SIGTERM or SIGINT, with everything closed."""
+    with listening_socket(settings.host, settings.port) as http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve_on(http_socket, settings))
+
+
+async def serve_on(http_socket: socket.socket, settings: Settings) -> None:
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",  # entered here, so that it is left whatever happens
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    async with app.router.lifespan_context(app):
+        server = Server(config, lambda: announce(app, settings, http_socket.getsockname()[1]))
+        await server.serve(sockets=[http_socket])
+
+
+def announce(app: FastAPI, settings: Settings, port: int) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    print(
+        f"Backtrail serves http://{host}:{port} (OTLP/HTTP; API under /api/v1) and grpc://{host}:{app.state.grpc_port}"
+        f" (OTLP), without keys: open to every user of this computer; data in {settings.folder}",
+        flush=True,
+    )
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+        )
+    except OSError as error:
+        raise PortTaken(
+            f"cannot listen on port {port} of {host}: {error.strerror}; choose another with --port or BACKTRAIL_PORT"
+        ) from error
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()

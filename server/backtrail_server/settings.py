@@ -1,0 +1,54 @@
+"""Every BACKTRAIL_ variable of the server, with its sentence.
+
+environment, flags → cli → **settings** → process, app (which hand on numbers and paths, not this object)
+"""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything the server reads from its environment. Read once, in `cli.py`."""
+
+    model_config = SettingsConfigDict(env_prefix="BACKTRAIL_", extra="forbid")
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on, for HTTP and for gRPC.")
+    port: int = Field(
+        default=4318, ge=0, le=65535, description="Port for everything HTTP: OTLP, API and metrics; 0 takes a free one."
+    )
+    grpc_port: int = Field(default=4317, ge=0, le=65535, description="Port for OTLP/gRPC; 0 takes a free one.")
+    data: Path = Field(
+        default=Path("backtrail-data"), description="Folder for the inbox and the embedded store; one process owns it."
+    )
+    store: str = Field(
+        default="",
+        description="Where spans are kept: clickhouse://user:password@host:8123/database, or chdb:///folder; "
+        "empty for an embedded store inside the data folder.",
+    )
+    max_request_bytes: int = Field(
+        default=64 << 20, gt=0, description="Largest request taken, counted after decompression."
+    )
+    max_bytes_in_flight: int = Field(
+        default=256 << 20, gt=0, description="Most bytes of requests between their arrival and their acknowledgement."
+    )
+    inbox_bytes: int = Field(
+        default=2 << 30, ge=1 << 20, description="Most the inbox may hold on disk before new spans are refused."
+    )
+    batch_bytes: int = Field(default=32 << 20, gt=0, description="Most bytes of requests in one insert.")
+    retry_after: int = Field(
+        default=2, ge=1, le=3, description="Seconds a refused client is told to wait; stock exporters give up beyond 3."
+    )
+
+    @property
+    def folder(self) -> Path:
+        return self.data.expanduser().absolute()
+
+    @property
+    def store_dsn(self) -> str:
+        return self.store or f"chdb://{self.folder / 'clickhouse'}"
+
+    @property
+    def inbox_path(self) -> Path:
+        return self.folder / "inbox.sqlite"
