@@ -6,8 +6,6 @@ lineage → **bundle_steps** → bundle
 from hashlib import sha256
 from typing import TypeAlias
 
-from pydantic_core import from_json
-
 from backtrail import semconv
 from backtrail.canonical import canonical_text
 from backtrail_query.deltas import write_delta
@@ -20,12 +18,9 @@ JsonObject: TypeAlias = dict[str, object]
 
 def write_step(recorded: Recorded, lineage: Lineage) -> JsonObject:
     step, outcome, source = recorded.step, recorded.outcome, recorded.source
-    policy, reason = outcome.policy, outcome.reason
-    result = payload(source, semconv.STEP_RESULT) if source is not None and policy == "cached" else None
-    error = payload(source, semconv.STEP_ERROR) if source is not None else None
-    if source is not None and not _is_intact(source, policy):
-        policy, reason, result, error = "refuse", "digest_mismatch", None, None
-    result_text = canonical_text(result).encode() if policy == "cached" else None
+    is_cached = outcome.policy == "cached"
+    result = payload(source, semconv.STEP_RESULT) if source is not None and is_cached else None
+    result_text = canonical_text(result).encode() if is_cached else None
     return {
         "step_key": step.step_key,
         "loose_key": step.loose_key,
@@ -43,8 +38,8 @@ def write_step(recorded: Recorded, lineage: Lineage) -> JsonObject:
         "end_batch": step.end_batch,
         "status": step.status,
         "handled": outcome.handled,
-        "replay_policy": policy,
-        "policy_reason": reason,
+        "replay_policy": outcome.policy,
+        "policy_reason": outcome.reason,
         "input_hash": step.input_hash,
         "hash_alg": text(step.span, semconv.STEP_HASH_ALG) or "sorted-json-sha256/1",
         "hash_excluded": payload(step.span, semconv.STEP_HASH_EXCLUDED) or [],
@@ -53,7 +48,7 @@ def write_step(recorded: Recorded, lineage: Lineage) -> JsonObject:
         "result_type": text(source, semconv.STEP_RESULT_TYPE) if source is not None else None,
         "result_sha256": None if result_text is None else sha256(result_text).hexdigest(),
         "result_bytes": None if result_text is None else len(result_text),
-        "error": error,
+        "error": payload(source, semconv.STEP_ERROR) if source is not None else None,
         "stream": None,
         "attempts": [],
         "deltas": _write_deltas(recorded, lineage),
@@ -64,34 +59,6 @@ def write_step(recorded: Recorded, lineage: Lineage) -> JsonObject:
         "cost_usd": source.cost_usd if source is not None else None,
         "source": {"run_id": recorded.source_run_id, "span_id": recorded.source_span_id},
     }
-
-
-def _is_intact(source: SpanRow, policy: str) -> bool:
-    """The answer's text is the one the SDK took the digest of; a foreign exporter may have cut it."""
-    name = {"cached": semconv.STEP_RESULT, "raise": semconv.STEP_ERROR}.get(policy)
-    if name is None:
-        return True
-    value = source.attributes.get(name)
-    if not isinstance(value, str):
-        return False
-    match _digests(source).get(name):
-        case [int(length), str(digest)]:
-            encoded = value.encode()
-            return len(encoded) == length and sha256(encoded).hexdigest() == digest
-    return _parses(value)
-
-
-def _digests(span: SpanRow) -> JsonObject:
-    digests = payload(span, semconv.DIGESTS)
-    return digests if isinstance(digests, dict) else {}
-
-
-def _parses(value: str) -> bool:
-    try:
-        from_json(value, allow_inf_nan=False)
-    except ValueError:
-        return False
-    return True
 
 
 def _write_deltas(recorded: Recorded, lineage: Lineage) -> list[JsonObject]:
