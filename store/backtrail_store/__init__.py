@@ -1,0 +1,103 @@
+"""The data: the only place that knows ClickHouse and SQL.
+
+Tables: `otlp_in` and `span_in` (doors that keep nothing), `spans` (one row a span, light columns), `contents`
+(payload texts), `model_prices` with the dictionary `prices`, `schema_migrations`.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from backtrail_store.client import Address, ClientPool, parse_address
+from backtrail_store.errors import (
+    BatchRefused,
+    StoreError,
+    StoreInUse,
+    StoreNotWritable,
+    StoreUnavailable,
+    UnknownStoreScheme,
+)
+from backtrail_store.insert import Batch, insert
+from backtrail_store.migrations import migrate
+from backtrail_store.prices import ModelPrice, learn_prices, seed_prices, write_prices
+from backtrail_store.reader import QUERIES, READ_SETTINGS, TraceReader
+from backtrail_store.rows import EventRow, LinkRow, RunFilter, RunRow, SpanRow
+
+__all__ = [
+    "Batch",
+    "BatchRefused",
+    "EventRow",
+    "LinkRow",
+    "ModelPrice",
+    "RunFilter",
+    "RunRow",
+    "SpanRow",
+    "Store",
+    "StoreError",
+    "StoreInUse",
+    "StoreNotWritable",
+    "StoreUnavailable",
+    "TraceReader",
+    "UnknownStoreScheme",
+    "open_store",
+]
+
+_READERS = 4
+
+
+class Store:
+    """One open store. Made by open_store; safe to use from several threads."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._writers = ClientPool(address, size=1)
+        self._readers = ClientPool(address, size=_READERS)
+        self.reader = TraceReader(self._readers)
+
+    def migrate(self) -> list[str]:
+        """Brings the schema and the prices up to date; returns the names of the files applied now."""
+        with self._writers.borrow() as client:
+            applied = migrate(client, self._address)
+            seed_prices(client)
+            return applied
+
+    def insert(self, batch: Batch) -> None:
+        """Returns when the batch is on disk and readable. Raises BatchRefused or StoreUnavailable."""
+        insert(self._writers, batch)
+
+    def learn_prices(self, *, since_unix_nano: int) -> int:
+        """Prices the models of recent spans that have none, where genai-prices knows them by a pattern."""
+        with self._readers.borrow() as client:
+            found = client.query(
+                QUERIES["unpriced_models"], parameters={"since": since_unix_nano}, settings=READ_SETTINGS
+            )
+            return learn_prices(client, [(provider, model) for provider, model in found.result_rows])
+
+    def set_prices(self, prices: list[ModelPrice]) -> None:
+        """Stores the user's own prices (source `user`), which count at once, for the past too."""
+        with self._writers.borrow() as client:
+            write_prices(client, prices)
+
+    def ping(self) -> None:
+        """Raises StoreUnavailable if the store does not answer."""
+        with self._readers.borrow() as client:
+            if client.query("SELECT 1").result_rows != [(1,)]:
+                raise StoreUnavailable(f"The store gave no answer at {time.ctime()}.")
+
+    def close(self) -> None:
+        self._writers.close()
+        self._readers.close()
+
+
+@contextmanager
+def open_store(dsn: str) -> Iterator[Store]:
+    """Opens `chdb:///folder` or `clickhouse://user:password@host:8123/database`; closed on leaving.
+
+    Raises UnknownStoreScheme, StoreInUse, StoreNotWritable or StoreUnavailable.
+    """
+    store = Store(parse_address(dsn))
+    try:
+        store.ping()
+        yield store
+    finally:
+        store.close()

@@ -1,6 +1,6 @@
 """What queries return. Field order is column order; the .sql files select in this order.
 
-    spans, contents → queries/*.sql → reader → **rows** → routes
+spans, contents → queries/*.sql → reader → **rows** → routes
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,163 @@
+"""From a store's address to ClickHouse clients.
+
+    settings → **client** → insert, reader, migrations
+
+`chdb:///folder` is an embedded ClickHouse in this process, `clickhouse://user:password@host:8123/database` a
+server; `clickhouses://` the same over TLS. `?database=` names the database of an embedded store.
+"""
+
+import queue
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from clickhouse_connect.driver import create_client
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import (
+    DatabaseError,
+    Error,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+)
+
+from backtrail_store.errors import (
+    StoreError,
+    StoreInUse,
+    StoreNotWritable,
+    StoreUnavailable,
+    UnknownStoreScheme,
+)
+
+DEFAULT_DATABASE = "backtrail"
+
+# ClickHouse's error codes for a store that is away, full, locked or overloaded: the data is not to blame.
+_AWAY = frozenset(
+    {60, 74, 75, 76, 81, 159, 160, 164, 192, 193, 194, 202, 209, 210, 225, 236, 241, 242, 243, 252, 279, 285}
+    | {286, 319, 394, 425, 439, 473, 497, 516, 533, 999}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a store is: `folder` for an embedded one, else a server's connection."""
+
+    database: str
+    folder: Path | None = None
+    host: str = ""
+    port: int = 0
+    username: str = "default"
+    password: str = ""
+    secure: bool = False
+
+
+def parse_address(dsn: str) -> Address:
+    """Raises UnknownStoreScheme, saying what was seen."""
+    parts = urlsplit(dsn)
+    asked = parse_qs(parts.query).get("database", [])
+    if parts.scheme == "chdb":
+        folder = unquote(parts.netloc + parts.path)
+        if not folder:
+            raise UnknownStoreScheme(f"{dsn!r} names no folder; write chdb:///path/to/folder.")
+        return Address(database=asked[0] if asked else DEFAULT_DATABASE, folder=Path(folder))
+    if parts.scheme in ("clickhouse", "clickhouses"):
+        secure = parts.scheme == "clickhouses"
+        return Address(
+            database=parts.path.strip("/") or DEFAULT_DATABASE,
+            host=parts.hostname or "127.0.0.1",
+            port=parts.port or (8443 if secure else 8123),
+            username=unquote(parts.username or "default"),
+            password=unquote(parts.password or ""),
+            secure=secure,
+        )
+    raise UnknownStoreScheme(
+        f"{dsn!r} is no store we know; write chdb:///path/to/folder or clickhouse://user:password@host:8123/database."
+    )
+
+
+def connect(address: Address, settings: dict[str, object] | None = None) -> Client:
+    """One client, its database made if it was missing. Not to be shared between threads."""
+    if address.folder is not None:
+        client = _connect_embedded(address.folder, settings)
+    else:
+        client = _connect_server(address, settings)
+    with _translated(StoreError):
+        client.command(f"CREATE DATABASE IF NOT EXISTS `{address.database}`", use_database=False)
+    client.database = address.database
+    return client
+
+
+def _connect_embedded(folder: Path, settings: dict[str, object] | None) -> Client:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except OSError as exc:
+        raise StoreNotWritable(f"The folder {folder} cannot be written: {exc.strerror}.") from exc
+    try:
+        return create_client(interface="chdb", path=str(folder), settings=settings)
+    except (ProgrammingError, DatabaseError, RuntimeError) as exc:
+        raise StoreInUse(f"The folder {folder} does not open; another process may own it: {_first_line(exc)}") from exc
+
+
+def _connect_server(address: Address, settings: dict[str, object] | None) -> Client:
+    try:
+        return create_client(
+            host=address.host,
+            port=address.port,
+            username=address.username,
+            password=address.password,
+            secure=address.secure,
+            settings=settings,
+            autogenerate_session_id=False,
+        )
+    except Error as exc:
+        where = f"{address.host}:{address.port}"
+        raise StoreUnavailable(f"ClickHouse at {where} does not answer: {_first_line(exc)}") from exc
+
+
+class ClientPool:
+    """Clients to the same store, one borrower at a time each: an embedded client serves one query at a time."""
+
+    def __init__(self, address: Address, *, size: int, settings: dict[str, object] | None = None) -> None:
+        self._clients: queue.LifoQueue[Client | None] = queue.LifoQueue()
+        for _ in range(size):
+            self._clients.put(None)
+        self._size = size
+        self._address = address
+        self._settings = settings
+
+    @contextmanager
+    def borrow(self, refusal: type[StoreError] = StoreError) -> Iterator[Client]:
+        """A client, waiting for one if all are out. What ClickHouse raises leaves as StoreUnavailable or `refusal`."""
+        client = self._clients.get()
+        try:
+            if client is None:
+                client = connect(self._address, self._settings)
+            with _translated(refusal):
+                yield client
+        finally:
+            self._clients.put(client)
+
+    def close(self) -> None:
+        for _ in range(self._size):
+            client = self._clients.get()
+            if client is not None:
+                with closing(client):
+                    pass
+
+
+@contextmanager
+def _translated(refusal: type[StoreError]) -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as exc:
+        raise StoreUnavailable(_first_line(exc)) from exc
+    except DatabaseError as exc:
+        raise (StoreUnavailable if exc.code in _AWAY else refusal)(_first_line(exc)) from exc
+
+
+def _first_line(exc: BaseException) -> str:
+    return str(exc).split("\n", 1)[0][:500]

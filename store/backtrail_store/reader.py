@@ -1,0 +1,195 @@
+"""Questions to the store, answered as rows.
+
+    spans, contents → queries/*.sql → **reader** → routes
+
+Synchronous and safe to share between threads; FastAPI calls it from its thread pool.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+from backtrail_store.attributes import join_payload, read_values
+from backtrail_store.client import ClientPool
+from backtrail_store.rows import AttributeValue, EventRow, LinkRow, RunFilter, RunRow, RunStatus, SpanRow
+
+QUERIES = {
+    file.name.removesuffix(".sql"): file.read_text()
+    for file in (resources.files("backtrail_store") / "queries").iterdir()
+    if file.name.endswith(".sql")
+}
+READ_SETTINGS: dict[str, object] = {
+    # A row's partition follows its immutable start time, so versions of one row never lie in two.
+    "do_not_merge_across_partitions_select_final": 1,
+    "max_threads": 2,
+}
+SILENCE_NS = 60 * 10**9
+_FAR_FUTURE = 5_617_000_000_000_000_001
+_DAY_NS = 86_400 * 10**9
+
+Row = Mapping[str, Any]
+
+
+class TraceReader:
+    """Reads one store. Every question names its project; nothing crosses it."""
+
+    def __init__(self, clients: ClientPool) -> None:
+        self._clients = clients
+
+    def find_runs(self, project: str, where: RunFilter) -> list[RunRow]:
+        """Runs newest first. Raises StoreUnavailable."""
+        if where.status not in ("running", "incomplete"):
+            return self._runs(project, self._roots(project, where))
+        # Whether a run without an end still runs is known only from its newest span: ask page by page.
+        found: list[RunRow] = []
+        before = where.before
+        while len(found) < where.limit:
+            page = self._roots(project, replace(where, before=before))
+            found += [run for run in self._runs(project, page) if run.status == where.status]
+            if len(page) < where.limit:
+                break
+            before = (page[-1]["start_time_unix_nano"], page[-1]["trace_id"])
+        return found[: where.limit]
+
+    def get_run(self, project: str, run_id: str) -> RunRow | None:
+        """One run by its id, which is its trace's; None if the store has no root span of it."""
+        runs = self._runs(project, self._roots(project, RunFilter(limit=1), run_id=run_id))
+        return runs[0] if runs else None
+
+    def get_trace(self, project: str, trace_id: str, *, payloads: bool = True) -> list[SpanRow]:
+        """A trace's spans by start time and span id, empty if unknown; payload texts on request."""
+        rows = self._query("get_trace", project=project, trace_id=trace_id)
+        if not rows:
+            return []
+        contents: dict[int, str] = {}
+        if payloads:
+            first, last = rows[0]["start_time_unix_nano"], rows[-1]["start_time_unix_nano"]
+            found = self._query("get_contents", project=project, trace_id=trace_id, start=first, end=last)
+            contents = {row["hash"]: row["content"] for row in found}
+        return [_span(row, contents if payloads else None) for row in rows]
+
+    def _roots(self, project: str, where: RunFilter, *, run_id: str = "") -> Sequence[Row]:
+        before_time, before_id = where.before or (_FAR_FUTURE, "")
+        ended = {None: -1, "running": 0, "incomplete": 0}.get(where.status, 1)
+        return self._query(
+            "find_roots",
+            project=project,
+            run_id=run_id,
+            start=_nanos(where.start, 0),
+            end=_nanos(where.end, _FAR_FUTURE),
+            before_time=before_time,
+            before_id=before_id,
+            ended=ended,
+            run_status=where.status if ended == 1 and where.status else "",
+            name=where.name or "",
+            service=where.service or "",
+            conversation_id=where.conversation_id or "",
+            user_id=where.user_id or "",
+            limit=where.limit,
+        )
+
+    def _runs(self, project: str, roots: Sequence[Row]) -> list[RunRow]:
+        if not roots:
+            return []
+        run_ids = [root["trace_id"] for root in roots]
+        earliest = min(root["start_time_unix_nano"] for root in roots)
+        totals = self._query("run_totals", project=project, run_ids=run_ids, start=max(earliest - _DAY_NS, 0))
+        by_run = {row["trace_id"]: row for row in totals}
+        return [_run(root, by_run[root["trace_id"]]) for root in roots]
+
+    def _query(self, query: str, /, **parameters: Any) -> list[Row]:
+        with self._clients.borrow() as client:
+            result = client.query(QUERIES[query], parameters=parameters, settings=READ_SETTINGS)
+            return list(result.named_results())
+
+
+def _nanos(moment: datetime | None, default: int) -> int:
+    return default if moment is None else int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
+
+
+def _run(root: Row, totals: Row) -> RunRow:
+    return RunRow(
+        run_id=root["trace_id"],
+        root_span_id=root["span_id"],
+        name=root["name"],
+        status=_run_status(root, totals),
+        start_time_unix_nano=root["start_time_unix_nano"],
+        duration_ns=root["duration_ns"],
+        service_name=root["service_name"],
+        query=root["query"],
+        conversation_id=root["conversation_id"],
+        user_id=root["user_id"],
+        environment=root["environment"],
+        replay_of=root["replay_of"],
+        replay_mode=root["replay_mode"],
+        error_type=root["error_type"],
+        error_message=root["status_message"],
+        **{name: totals[name] for name in _TOTALS},
+    )
+
+
+_TOTALS = (
+    "span_count",
+    "agent_count",
+    "step_count",
+    "error_count",
+    "replayed_count",
+    "llm_calls",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "unpriced_calls",
+)
+
+
+def _run_status(root: Row, totals: Row) -> RunStatus:
+    if root["is_pending"]:
+        silent = time.time_ns() - totals["last_received_unix_nano"]
+        return "incomplete" if silent > SILENCE_NS else "running"
+    if root["run_status"] in ("completed", "failed", "cancelled"):
+        status: RunStatus = root["run_status"]
+        return status
+    return "failed" if root["status_code"] == "error" else "completed"
+
+
+def _span(row: Row, contents: Mapping[int, str] | None) -> SpanRow:
+    texts = dict(row["attributes"])
+    if contents is not None:
+        for key, payload in row["payloads"].items():
+            texts[key] = join_payload(payload["form"], [contents[piece] for piece in payload["hashes"]])
+    fields: dict[str, Any] = {name: row[name] for name in _PLAIN}
+    return SpanRow(
+        **fields,
+        attributes=_values(texts, row["attribute_types"], row["flagged"]),
+        resource=read_values(row["resource"], row["resource_types"]),
+        events=[
+            EventRow(
+                time_unix_nano=event["time_unix_nano"],
+                name=event["name"],
+                attributes=read_values(event["attributes"], event["attribute_types"]),
+            )
+            for event in row["events"]
+        ],
+        links=[
+            LinkRow(
+                trace_id=link["trace_id"],
+                span_id=link["span_id"],
+                trace_state=link["trace_state"],
+                attributes=read_values(link["attributes"], link["attribute_types"]),
+            )
+            for link in row["links"]
+        ],
+    )
+
+
+_PLAIN = [name for name in SpanRow.__dataclass_fields__ if name not in ("attributes", "resource", "events", "links")]
+
+
+def _values(texts: Mapping[str, str], types: Mapping[str, str], flagged: str) -> dict[str, AttributeValue]:
+    values = read_values(texts, types)
+    if flagged:
+        values["backtrail.flagged"] = flagged
+    return values

@@ -1,0 +1,16 @@
+-- Payload texts, apart from the light columns and with a life of their own: each message of a chat history once a
+-- trace and hour, any other payload as one entry. Blocks are large because the texts resemble one another.
+CREATE TABLE contents (
+  project LowCardinality(String),
+  trace_id String CODEC(ZSTD(1)),
+  hash UInt64,
+  time DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+  content String CODEC(ZSTD(3)),
+  INDEX words content TYPE text(tokenizer = 'splitByNonAlpha', preprocessor = lower(content))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toMonday(time)
+ORDER BY (project, toStartOfHour(time), trace_id, hash)
+SETTINGS index_granularity = 1024, index_granularity_bytes = '1Mi', min_compress_block_size = 262144,
+  non_replicated_deduplication_window = 10000,
+  fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;

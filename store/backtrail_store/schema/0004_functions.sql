@@ -1,0 +1,65 @@
+-- What the views say of an attribute, said once. ClickHouse writes these into a view when the view is made, so they
+-- are needed only here; a change to one needs the views made anew.
+
+-- One attribute's value as text.
+CREATE OR REPLACE FUNCTION backtrail_text AS (value) -> multiIf(
+  tupleElement(value, 'value') = 'string', tupleElement(value, 'string_value'),
+  tupleElement(value, 'value') = 'int', toString(tupleElement(value, 'int_value')),
+  tupleElement(value, 'value') = 'double', toString(tupleElement(value, 'double_value')),
+  tupleElement(value, 'value') = 'bool', if(tupleElement(value, 'bool_value') = 1, 'true', 'false'),
+  tupleElement(value, 'value') = 'array', toJSONString(tupleElement(value, 'array_value_values_string_value')),
+  tupleElement(value, 'value') = 'json', tupleElement(value, 'json_value'),
+  tupleElement(value, 'value') = 'bytes', base64Encode(tupleElement(value, 'bytes_value')),
+  '');
+
+-- All attributes as a map of texts, and the types of those that are not strings.
+CREATE OR REPLACE FUNCTION backtrail_texts AS (attributes) ->
+  mapFromArrays(arrayMap(x -> x.key, attributes), arrayMap(x -> backtrail_text(x.value), attributes));
+
+CREATE OR REPLACE FUNCTION backtrail_types AS (attributes) -> mapFromArrays(
+  arrayMap(x -> x.key, arrayFilter(x -> x.value.value != 'string', attributes)),
+  arrayMap(x -> toString(x.value.value), arrayFilter(x -> x.value.value != 'string', attributes)));
+
+-- Kept out of the attributes: the payloads by name, and whatever is long.
+CREATE OR REPLACE FUNCTION backtrail_is_payload AS (attribute) -> tupleElement(attribute, 'key') IN (
+  'gen_ai.input.messages', 'gen_ai.output.messages', 'gen_ai.system_instructions', 'gen_ai.tool.definitions',
+  'gen_ai.tool.call.arguments', 'gen_ai.tool.call.result',
+  'backtrail.run.input', 'backtrail.run.result', 'backtrail.run.error', 'backtrail.run.context',
+  'backtrail.agent.input', 'backtrail.agent.result', 'backtrail.agent.error', 'backtrail.agent.metadata',
+  'backtrail.step.input', 'backtrail.step.result', 'backtrail.step.error', 'backtrail.step.deltas',
+  'backtrail.state.deltas', 'backtrail.checkpoint.values', 'backtrail.checkpoint.extra', 'backtrail.effect.value')
+  OR length(tupleElement(tupleElement(attribute, 'value'), 'string_value')) > 1024 OR length(tupleElement(tupleElement(attribute, 'value'), 'json_value')) > 1024;
+
+-- A chat history is a JSON list whose messages begin with their role. A quote inside a JSON string is escaped, so
+-- `,{"role"` can stand only between messages, and cutting there is undone exactly by joining: the text comes back
+-- byte for byte, whatever wrote it. The form says how it was cut.
+CREATE OR REPLACE FUNCTION backtrail_form AS (text) -> multiIf(
+  NOT endsWith(text, '}]'), 'whole',
+  startsWith(text, '[{"role": '), 'spaced list',
+  startsWith(text, '[{"role":'), 'list',
+  'whole');
+
+CREATE OR REPLACE FUNCTION backtrail_pieces AS (text) -> multiIf(
+  backtrail_form(text) = 'spaced list',
+    arrayMap(x -> concat('{"role"', x), splitByString(', {"role"', substring(text, 9, length(text) - 9))),
+  backtrail_form(text) = 'list',
+    arrayMap(x -> concat('{"role"', x), splitByString(',{"role"', substring(text, 9, length(text) - 9))),
+  [text]);
+
+CREATE OR REPLACE FUNCTION backtrail_payloads AS (attributes) -> mapFromArrays(
+  arrayMap(x -> x.key, attributes),
+  arrayMap(x -> tuple(backtrail_form(x), arrayMap(y -> cityHash64(y), backtrail_pieces(x))), arrayMap(x -> backtrail_text(x.value), attributes)));
+
+-- What a span does, by GenAI's operation name, tool attributes or the presence of a model.
+CREATE OR REPLACE FUNCTION backtrail_step_kind AS (operation, tool, model) -> multiIf(
+  operation IN ('chat', 'text_completion', 'generate_content'), 'llm',
+  operation = 'embeddings', 'embedding',
+  operation = 'retrieval', 'retriever',
+  operation = 'execute_tool', 'tool',
+  operation IN ('invoke_agent', 'create_agent'), 'agent',
+  operation = 'invoke_workflow', 'workflow',
+  operation = 'plan', 'plan',
+  endsWith(operation, '_memory') OR endsWith(operation, '_memory_store'), 'memory',
+  tool != '', 'tool',
+  model != '', 'llm',
+  '');
