@@ -10,7 +10,8 @@
     ├── CheckpointError                  a checkpoint could not be made durable, or not be loaded
     │   ├── CheckpointNotFoundError
     │   └── CheckpointGapError           records are missing: the state there cannot be known
-    └── ApiError                         the server refused a request
+    ├── ApiError                         the server refused a request
+    └── ServerUnreachableError           nobody answers at the endpoint
 
 Recording itself raises none of these, unless `configure(strict=True)` asks for it.
 """
@@ -82,6 +83,10 @@ class ApiError(BacktrailError):
         self.status = status
 
 
+class ServerUnreachableError(BacktrailError):
+    """Nobody answers at the endpoint. Start `backtrail-server serve`, or name another endpoint."""
+
+
 __all__ = [
     "ApiError",
     "BacktrailError",
@@ -93,5 +98,6 @@ __all__ = [
     "ReplayDivergenceError",
     "ReplayError",
     "ResultNotReplayableError",
+    "ServerUnreachableError",
     "UnknownOutcomeError",
 ]

@@ -1,0 +1,161 @@
+"""What the query API answers, as objects. Unknown members are ignored: a newer server may say more.
+
+    query API → JSON → **answers** → client → cli, your program
+
+Values (`input`, `result`, `state.values`) are in the codec's encoding: plain JSON, tagged where JSON has no word.
+"""
+
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+RunStatus: TypeAlias = Literal["running", "completed", "failed", "cancelled", "incomplete"]
+StateView: TypeAlias = Literal["actual", "effective"]
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+
+
+class RunSummary(Answer):
+    run_id: str
+    name: str
+    status: RunStatus
+    start_time: datetime
+    end_time: datetime
+    start_time_unix_nano: int
+    duration_ns: int
+    service_name: str | None = None
+    query: str | None = None
+    conversation_id: str | None = None
+    user_id: str | None = None
+    environment: str | None = None
+    replay_of: str | None = None
+    replay_mode: str | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    span_count: int
+    agent_count: int
+    step_count: int
+    error_count: int
+    replayed_count: int
+    llm_calls: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    unpriced_calls: int = 0
+
+
+class RunPage(Answer):
+    runs: list[RunSummary]
+    next_cursor: str | None = None
+
+
+class Node(Answer):
+    """A span in the tree of a run; an agent's tokens and cost are those of everything below it."""
+
+    span_id: str
+    kind: str
+    step_kind: str | None = None
+    name: str
+    agent_name: str | None = None
+    status: RunStatus
+    duration_ns: int
+    is_pending: bool
+    is_orphan: bool = False
+    request_model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    replayed: bool = False
+    error_type: str | None = None
+    error_message: str | None = None
+    step_key: str | None = None
+    children: "list[Node]"
+
+
+class Agent(Answer):
+    agent_key: str | None = None
+    name: str
+    parent_key: str | None = None
+    depth: int
+    is_default: bool
+    status: RunStatus
+    duration_ns: int
+    step_count: int
+    llm_calls: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+class Run(RunSummary):
+    input: Any = None
+    result: Any = None
+    error: Any = None
+    agents: list[Agent]
+    steps_total: int
+    tree: Node
+
+
+class Status(Answer):
+    code: str
+    message: str
+
+
+class Span(Answer):
+    """One span as it was sent, every attribute in its own type; bytes are `{"$bytes": base64}`."""
+
+    span_id: str
+    parent_span_id: str | None = None
+    name: str
+    kind: str
+    status: Status
+    start_time_unix_nano: int
+    end_time_unix_nano: int
+    duration_ns: int
+    is_pending: bool
+    service_name: str
+    attributes: dict[str, Any]
+    resource: dict[str, Any]
+    events: list[dict[str, Any]]
+    links: list[dict[str, Any]]
+
+
+class Trace(Answer):
+    trace_id: str
+    spans: list[Span]
+
+
+class Checkpoint(Answer):
+    checkpoint_id: str
+    name: str | None = None
+    seq: int
+    after_step_key: str | None = None
+    root: str | None = None
+    auto: bool
+    time: datetime
+
+
+class CheckpointList(Answer):
+    checkpoints: list[Checkpoint]
+
+
+class StateKey(Answer):
+    scope: str
+    key: str
+
+
+class State(Answer):
+    """What was known at a point: `values` by scope (`run`, or an agent's key) and key."""
+
+    run_id: str
+    at: str
+    at_seq: int
+    view: StateView
+    values: dict[str, dict[str, Any]]
+    root: str | None = None
+    excluded: list[str] = []
+    conflicts: list[StateKey] = []
+    truncated: list[StateKey] = []

@@ -1,0 +1,274 @@
+"""Runs, trees and states for people's eyes; the demo shows the same views.
+
+    client → answers → **render** → terminal
+
+Colour repeats what a mark already says, so that nothing is lost without it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.pretty import pretty_repr
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from backtrail._answers import Node, Run, RunStatus, RunSummary, State
+from backtrail._values import WIDTH, pretty_value
+
+SHORT_ID = 8
+MARKS: Mapping[RunStatus, tuple[str, str]] = {
+    "completed": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "cancelled": ("⊘", "yellow"),
+    "running": ("●", "blue"),
+    "incomplete": ("◌", "yellow"),
+}
+OPERATIONS = ("invoke_agent ", "execute_tool ", "chat ", "retrieval ", "embeddings ")
+
+
+# Escape sequences and changes of writing direction: a recorded name must not steer the reader's terminal.
+_UNSEEN = dict.fromkeys(
+    (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "�"
+)
+
+
+class Visible:
+    """What it holds, with every character that would not be seen replaced by one that is."""
+
+    def __init__(self, *parts: RenderableType) -> None:
+        self._group = Group(*parts)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._group, options):
+            yield segment if segment.control else Segment(segment.text.translate(_UNSEEN), segment.style)
+
+
+def run_table(runs: Sequence[RunSummary], *, now: datetime | None = None) -> RenderableType:
+    """One line for each run."""
+    if not runs:
+        return Text("No runs yet.", style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("run", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("name", no_wrap=True, ratio=1, min_width=10, overflow="ellipsis")
+    for header in ("started", "took", "steps", "tokens", "cost"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for run in runs:
+        table.add_row(
+            Text(run.run_id[:SHORT_ID], style="cyan"),
+            status_text(run.status),
+            _run_name(run),
+            _ago(run.start_time, now or datetime.now(UTC)),
+            duration(run.duration_ns) if run.status != "running" else "…",
+            _steps(run),
+            _tokens(run.input_tokens, run.output_tokens),
+            cost(run.cost_usd, unpriced=run.unpriced_calls),
+        )
+    return Visible(table)
+
+
+def run_view(run: Run) -> RenderableType:
+    """One run: what it was asked, the tree of what it did, and how it ended."""
+    parts: list[RenderableType] = [_headline(run), _facts(run), Text(), _tree_table(run.tree)]
+    if run.status == "failed" and (run.error_message or run.error_type):
+        parts += [Text(), _ending("✗", "red", run.error_type or "error", run.error_message or "")]
+    elif run.result is not None:
+        parts += [Text(), _ending("→", "green", "", pretty_value(run.result))]
+    return Visible(*parts)
+
+
+def tree_view(root: Node) -> RenderableType:
+    return Visible(_tree_table(root))
+
+
+def state_view(state: State, agents: Mapping[str, str] | None = None) -> RenderableType:
+    """What was known at a point, scope by scope; `agents` gives names for agents' keys."""
+    head = Text.assemble(("state ", "dim"), (state.at, "bold"), (f"  seq {state.at_seq}, {state.view}", "dim"))
+    parts: list[RenderableType] = [head]
+    for scope, values in state.values.items():
+        name = Text("run", style="bold") if scope == "run" else _agent_scope(scope, agents or {})
+        parts += [Text(), name, Padding(_value_table(values), (0, 0, 0, 2))]
+    for key in state.truncated:
+        parts.append(Text(f"! {key.key} was too long to record", style="yellow"))
+    for key in state.conflicts:
+        parts.append(Text(f"! {key.key} may have been written by a step that is left out", style="yellow"))
+    if state.excluded:
+        keys = ", ".join(key[:SHORT_ID] for key in state.excluded)
+        parts.append(Text(f"! without the writes of steps that never ended or run again: {keys}", style="yellow"))
+    return Visible(*parts)
+
+
+def replay_view(old_run_id: str, new_run_id: str, value: object, *, hits: int, live: int) -> RenderableType:
+    """What a replay gave back, and how little of it had to run."""
+    return Visible(
+        Text.assemble(("↻ ", "cyan"), "replayed ", (old_run_id[:SHORT_ID], "cyan"), " as ", (new_run_id, "cyan")),
+        Text(f"{_count(hits, 'step')} from the record, {live} live", style="dim"),
+        Text(),
+        _ending("→", "green", "", value if isinstance(value, str) else pretty_repr(value, max_width=WIDTH)),
+    )
+
+
+def status_text(status: RunStatus) -> Text:
+    mark, style = MARKS[status]
+    return Text(f"{mark} {status}", style=style)
+
+
+def duration(nanoseconds: int) -> str:
+    seconds = nanoseconds / 1e9
+    if seconds < 0.001:
+        return f"{nanoseconds / 1e3:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def cost(dollars: float | None, *, unpriced: int = 0) -> str:
+    """Dollars; a sum that leaves out calls without a price is marked."""
+    if dollars is None:
+        return "unknown" if unpriced else ""
+    digits = 2 if dollars >= 1 or dollars == 0 else 4 if dollars >= 0.001 else 6
+    return f"{'≥ ' if unpriced else ''}${dollars:,.{digits}f}"
+
+
+def _headline(run: Run) -> Text:
+    headline = Text.assemble((run.name, "bold"), "  ", status_text(run.status), ("  " + run.run_id, "cyan"))
+    if run.replay_of:
+        headline.append(f"\nreplay of {run.replay_of}", style="cyan")
+    return headline
+
+
+def _facts(run: Run) -> Text:
+    facts = [
+        run.start_time.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        duration(run.duration_ns) if run.status != "running" else "still running",
+        _count(run.agent_count, "agent"),
+        _count(run.step_count, "step") + (f", {run.replayed_count} from the record" if run.replayed_count else ""),
+        _count(run.llm_calls, "model call"),
+        cost(run.cost_usd, unpriced=run.unpriced_calls) and f"cost {cost(run.cost_usd, unpriced=run.unpriced_calls)}",
+    ]
+    text = Text(" · ".join(fact for fact in facts if fact), style="dim")
+    return Text.assemble(text, (f"\n“{run.query}”", "italic")) if run.query else text
+
+
+def _tree_table(root: Node) -> Table:
+    """The tree in the first column, its numbers in line beside it."""
+    table = Table(box=None, padding=(0, 0, 0, 2), header_style="dim", pad_edge=False, expand=True)
+    table.add_column("", no_wrap=True, ratio=1, overflow="ellipsis")
+    for header in ("took", "tokens", "cost"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for guide, node in _lines(root):
+        table.add_row(
+            Text.assemble((guide, "dim"), _label(node)),
+            duration(node.duration_ns) if not node.is_pending else "…",
+            _tokens(node.input_tokens, node.output_tokens),
+            cost(node.cost_usd) if node.cost_usd is not None else "",
+        )
+    return table
+
+
+def _lines(root: Node) -> Iterator[tuple[str, Node]]:
+    """Each node with the guide in front of it, from the top down."""
+    waiting = [("", "", root)]
+    while waiting:
+        guide, below, node = waiting.pop()
+        yield guide, node
+        last = len(node.children) - 1
+        for index in range(last, -1, -1):
+            branch, stem = ("└─ ", "   ") if index == last else ("├─ ", "│  ")
+            waiting.append((below + branch, below + stem, node.children[index]))
+
+
+def _label(node: Node) -> Text:
+    mark, style = ("↻", "cyan") if node.replayed else MARKS[node.status]
+    name = node.name
+    for operation in OPERATIONS:
+        name = name.removeprefix(operation)
+    label = Text.assemble((mark, style), " ", (name, "bold" if node.kind in ("run", "agent") else ""))
+    if note := _note(node):
+        label.append(f"  {note}", style="dim")
+    if node.status == "failed" and (node.error_message or node.error_type):
+        label.append(f"  {_first_line(node.error_message or node.error_type or '')}", style="red")
+    return label
+
+
+def _note(node: Node) -> str:
+    if node.replayed:
+        return "from the record"
+    if node.status in ("running", "incomplete", "cancelled"):
+        return node.status if node.status != "incomplete" else "never ended"
+    if node.kind == "step":
+        return node.request_model or (node.step_kind if node.step_kind not in (None, "custom") else None) or ""
+    return node.request_model or (node.kind if node.kind in ("agent", "attempt") else "")
+
+
+def _value_table(values: Mapping[str, object]) -> RenderableType:
+    if not values:
+        return Text("(empty)", style="dim")
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column(overflow="fold")
+    for key, value in values.items():
+        table.add_row(key, pretty_value(value))
+    return table
+
+
+def _agent_scope(key: str, agents: Mapping[str, str]) -> Text:
+    return Text.assemble(("agent ", "dim"), (agents.get(key, key[:SHORT_ID]), "bold"))
+
+
+def _ending(mark: str, style: str, title: str, text: str) -> RenderableType:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_row(Text(mark, style=style), Text.assemble((f"{title}: " if title else "", f"bold {style}"), text))
+    return grid
+
+
+def _run_name(run: RunSummary) -> Text:
+    name = Text(run.name)
+    if run.replay_of:
+        name.append(f"  ↻ {run.replay_of[:SHORT_ID]}", style="cyan")
+    return name
+
+
+def _steps(run: RunSummary) -> str:
+    return f"{run.step_count}" if not run.replayed_count else f"{run.replayed_count}↻ {run.step_count}"
+
+
+def _tokens(input_tokens: int | None, output_tokens: int | None) -> str:
+    if input_tokens is None and output_tokens is None:
+        return ""
+    return f"{_thousands(input_tokens)} → {_thousands(output_tokens)}"
+
+
+def _thousands(count: int | None) -> str:
+    if count is None:
+        return "?"
+    if count < 10_000:
+        return f"{count:,}"
+    return f"{count / 1e3:.0f}k" if count < 1_000_000 else f"{count / 1e6:.1f}M"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _ago(then: datetime, now: datetime) -> str:
+    seconds = (now - then).total_seconds()
+    if seconds < 60:
+        return f"{max(0, seconds):.0f} s ago"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min ago"
+    if seconds < 86_400:
+        return f"{seconds // 3600:.0f} h ago"
+    return then.astimezone().strftime("%b %d %H:%M")
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

@@ -1,0 +1,77 @@
+"""Recorded values for people's eyes: tags become the notation of the language they came from.
+
+    answers → **values** → render
+
+Nothing is rebuilt: a dataclass of a program that is not here is shown, not made.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.pretty import pretty_repr
+
+WIDTH = 80
+
+
+class _Shown:
+    """A tagged value under the name it goes by."""
+
+    def __init__(self, name: str, value: object) -> None:
+        self.name = name
+        self.value = value
+
+    def __rich_repr__(self) -> Iterator[Any]:
+        if isinstance(self.value, dict):
+            yield from self.value.items()
+        elif self.value is not None:
+            yield self.value
+
+
+class _Bare:
+    """Text that stands for itself, without quotes."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def pretty_value(encoded: object, *, width: int = WIDTH) -> str:
+    """On one line where it fits; text alone stands without quotes."""
+    if isinstance(encoded, str):
+        return encoded
+    return pretty_repr(_show(encoded), max_width=width, expand_all=False)
+
+
+def _show(encoded: object) -> object:
+    if isinstance(encoded, list):
+        return [_show(item) for item in encoded]
+    if not isinstance(encoded, dict):
+        return encoded
+    if "$t" in encoded:
+        return _show_tagged(encoded)
+    return {key: _show(value) for key, value in encoded.items()}
+
+
+def _show_tagged(encoded: Mapping[str, Any]) -> object:
+    value = encoded.get("v")
+    name = str(encoded.get("type", encoded["$t"])).rpartition(".")[2].rpartition(":")[2]
+    match encoded["$t"]:
+        case "tuple" if isinstance(value, list):
+            return tuple(_show(item) for item in value)
+        case "int" | "float" | "decimal" | "datetime" | "date" | "time" | "uuid" | "path":
+            return _Bare(str(value))
+        case "map" if isinstance(value, list):
+            return _Bare("{" + ", ".join(f"{_show(key)!r}: {_show(item)!r}" for key, item in value) + "}")
+        case "truncated" if isinstance(value, dict):
+            return _Bare(f"<{value.get('bytes', '?')} bytes, too long to record>")
+        case "enum":
+            return _Bare(f"{name}.{value}")
+        case "opaque":
+            return _Bare(f"<{name}>")
+    return _named(name, _show(value))
+
+
+def _named(name: str, value: object) -> object:
+    return type(name if name.isidentifier() else "Value", (_Shown,), {})(name, value)

@@ -1,0 +1,179 @@
+"""backtrail runs · show · state · replay: the query API at a terminal.
+
+    shell → **cli** → client → (HTTP) → query API
+
+Output is for people, `--json` for programs. Exit code 0: done; 1: asked well, but no; 2: cannot even ask.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args
+
+from pydantic_core import to_json
+
+from backtrail._answers import RunStatus, StateView
+from backtrail.client import Client
+from backtrail.errors import ApiError, BacktrailError, ServerUnreachableError
+
+FULL_ID = 32
+NEWEST = 1000  # runs among which a short id is looked for
+
+
+class Refused(Exception):
+    """What was typed cannot be done; the message says why."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        with Client(arguments.endpoint) as client:
+            arguments.command(client, arguments)
+    except Refused as error:
+        return _fail(str(error), 2)
+    except ServerUnreachableError as error:
+        return _fail(f"{error}. Is `backtrail-server serve` running?", 2)
+    except ApiError as error:
+        return _fail(str(error), 2 if error.status < 500 and error.status not in (404, 409) else 1)
+    except BacktrailError as error:
+        return _fail(str(error), 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def show_runs(client: Client, arguments: argparse.Namespace) -> None:
+    page = client.runs(status=arguments.status, limit=arguments.limit)
+    if arguments.json:
+        _print_json(page)
+        return
+    _print(_render().run_table(page.runs))
+
+
+def show_run(client: Client, arguments: argparse.Namespace) -> None:
+    run = client.run(_find_run(client, arguments.run))
+    if arguments.json:
+        _print_json(run)
+        return
+    _print(_render().run_view(run))
+
+
+def show_state(client: Client, arguments: argparse.Namespace) -> None:
+    run_id = _find_run(client, arguments.run)
+    state = client.get_state(run_id, at=arguments.at, view=arguments.view)
+    if arguments.json:
+        _print_json(state)
+        return
+    from backtrail import _render
+
+    agents = {agent.agent_key: agent.name for agent in client.run(run_id).agents if agent.agent_key}
+    _print(_render.state_view(state, agents))
+
+
+def replay_run(client: Client, arguments: argparse.Namespace) -> None:
+    function = _load(arguments.app)
+    run_id = _find_run(client, arguments.run)
+    result = client.replay_sync(run_id, function)
+    if arguments.json:
+        answer = {"run_id": result.run_id, "value": result.value, "hits": result.hits, "live": result.live}
+        sys.stdout.write(json.dumps(answer, default=str) + "\n")
+        return
+    _print(_render().replay_view(run_id, result.run_id, result.value, hits=result.hits, live=result.live))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="backtrail", description="See what your agents did, and go back to any step.")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--endpoint", help="the server; default: $BACKTRAIL_ENDPOINT, else http://127.0.0.1:4318")
+    shared.add_argument("--json", action="store_true", help="print what the API answers, for programs")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[Client, argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
+        subparser = commands.add_parser(name, parents=[shared], help=help, description=help)
+        subparser.set_defaults(command=command)
+        return subparser
+
+    runs = add("runs", show_runs, "list runs, newest first")
+    runs.add_argument("--status", choices=get_args(RunStatus), help="only runs of this status")
+    runs.add_argument("--limit", type=int, default=20, help="most runs to list (default: %(default)s)")
+
+    show = add("show", show_run, "show a run as a tree, with times, tokens and cost")
+    state = add("state", show_state, "show what a run knew at a point")
+    replay = add("replay", replay_run, "run it again from where it broke; finished steps answer from the record")
+    for subparser in (show, state, replay):
+        subparser.add_argument("run", metavar="RUN", help="run id, or its first digits")
+
+    state.add_argument(
+        "--at",
+        default="end",
+        help="failure, end, seq:N, before:KEY, after:KEY or checkpoint:ID (default: %(default)s)",
+    )
+    state.add_argument(
+        "--view",
+        choices=get_args(StateView),
+        default="actual",
+        help="actual: what memory held; effective: what a resume rebuilds (default: %(default)s)",
+    )
+    replay.add_argument("--app", required=True, metavar="MODULE:FUNCTION", help="the function decorated with @run")
+    return parser
+
+
+def _find_run(client: Client, text: str) -> str:
+    """The run whose id begins so, among the newest."""
+    if len(text) == FULL_ID:
+        return text
+    begin = text.lower()
+    found = [run.run_id for run in client.runs(limit=NEWEST).runs if run.run_id.startswith(begin)]
+    if not found:
+        raise Refused(f"no run begins with {text}; `backtrail runs` lists the newest")
+    if len(found) > 1:
+        raise Refused(f"{len(found)} runs begin with {text}: {', '.join(run_id[:12] for run_id in found[:5])}")
+    return found[0]
+
+
+def _load(app: str) -> Callable[..., Any]:
+    """`module:function`, the module looked for in the current folder first."""
+    module_name, colon, path = app.partition(":")
+    if not module_name or not colon or not path:
+        raise Refused(f"--app {app}: write MODULE:FUNCTION, for example support_bot:handle")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        raise Refused(f"--app {app}: there is no module {error.name} in {Path.cwd()}") from error
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    if not callable(found):
+        raise Refused(f"--app {app}: {module_name} has no function {path}")
+    return found  # type: ignore[no-any-return]
+
+
+def _render() -> ModuleType:
+    try:
+        return importlib.import_module("backtrail._render")
+    except ModuleNotFoundError as error:
+        if error.name != "rich":
+            raise
+        raise Refused("tables and trees need rich: pip install 'backtrail[cli]' (or use --json)") from error
+
+
+def _print(view: Any) -> None:
+    from rich.console import Console
+
+    Console(highlight=False).print(view)
+
+
+def _print_json(answer: Any) -> None:
+    sys.stdout.write(to_json(answer, indent=2, inf_nan_mode="strings").decode() + "\n")
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"backtrail: {message}\n")
+    return code

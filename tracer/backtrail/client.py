@@ -1,0 +1,143 @@
+"""The query API from Python: runs, traces, checkpoints and state.
+
+your program, cli → **client** → (HTTP) → query API
+
+client = backtrail.Client()
+for run in client.runs(status="failed").runs:
+    print(run.run_id, run.error_message)
+state = client.get_state(run.run_id, at="failure")
+"""
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from backtrail._answers import (
+    Answer,
+    Checkpoint,
+    CheckpointList,
+    Run,
+    RunPage,
+    RunStatus,
+    RunSummary,
+    State,
+    StateView,
+    Trace,
+)
+from backtrail.errors import ApiError, CheckpointGapError, CheckpointNotFoundError, ServerUnreachableError
+
+DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
+TIMEOUT_SECONDS = 30.0
+
+A = TypeVar("A", bound=Answer)
+
+
+class Client:
+    """One server, one API key. Safe to use from several threads; close it, or use it in a `with` block.
+
+    Without an endpoint: `BACKTRAIL_ENDPOINT`, then `OTEL_EXPORTER_OTLP_ENDPOINT`, then http://127.0.0.1:4318.
+    """
+
+    def __init__(self, endpoint: str | None = None, api_key: str | None = None) -> None:
+        self.endpoint = (endpoint or default_endpoint()).rstrip("/")
+        api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(base_url=self.endpoint, headers=headers, timeout=TIMEOUT_SECONDS)
+
+    def runs(
+        self,
+        *,
+        status: RunStatus | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        name: str | None = None,
+        service: str | None = None,
+        conversation_id: str | None = None,
+        user_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> RunPage:
+        """Runs, newest first; hand `next_cursor` back for the next page."""
+        filters = {
+            "status": status,
+            "start": start,
+            "end": end,
+            "name": name,
+            "service": service,
+            "conversation_id": conversation_id,
+            "user_id": user_id,
+            "limit": limit,
+            "cursor": cursor,
+        }
+        return self._get(RunPage, "/api/v1/runs", filters)
+
+    def run(self, run_id: str) -> Run:
+        """One run with its agents and its tree."""
+        return self._get(Run, f"/api/v1/runs/{run_id}")
+
+    def trace(self, trace_id: str) -> Trace:
+        """Every span of a trace, with every attribute."""
+        return self._get(Trace, f"/api/v1/traces/{trace_id}")
+
+    def list_checkpoints(self, run_id: str) -> list[Checkpoint]:
+        """The points of a run that can be gone back to, in order."""
+        return self._get(CheckpointList, f"/api/v1/runs/{run_id}/checkpoints").checkpoints
+
+    def get_state(self, run_id: str, at: str = "end", view: StateView = "actual") -> State:
+        """What was known at a point: `failure`, `end`, `seq:N`, `before:KEY`, `after:KEY` or `checkpoint:ID`.
+
+        `actual` is what memory held, `effective` what a resume rebuilds.
+        """
+        try:
+            return self._get(State, f"/api/v1/runs/{run_id}/state", {"at": at, "view": view})
+        except ApiError as error:
+            if error.status == 409:
+                raise CheckpointGapError(str(error)) from error
+            if error.status == 404 and at.startswith("checkpoint:") and "checkpoint" in str(error):
+                raise CheckpointNotFoundError(str(error)) from error
+            raise
+
+    def request(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: Any = None) -> bytes:
+        """The body of a successful answer. Raises ApiError with the server's own words otherwise."""
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        try:
+            response = self._http.request(method, path, params=given, json=json)
+        except httpx.HTTPError as error:
+            raise ServerUnreachableError(
+                f"no Backtrail server answers at {self.endpoint}: {error or type(error).__name__}"
+            ) from error
+        if not response.is_success:
+            raise ApiError(_problem_text(response), status=response.status_code)
+        return response.content
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _get(self, answer: type[A], path: str, params: Mapping[str, Any] | None = None) -> A:
+        return answer.model_validate_json(self.request("GET", path, params=params))
+
+
+def default_endpoint() -> str:
+    return os.environ.get("BACKTRAIL_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT
+
+
+def _problem_text(response: httpx.Response) -> str:
+    try:
+        problem = response.json()
+        return str(problem["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"{response.status_code} {response.reason_phrase} from {response.url}"
+
+
+__all__ = ["Client", "Run", "RunSummary", "State", "Trace"]
