@@ -252,7 +252,7 @@ def test_a_sibling_scope_keeps_replaying_and_a_later_one_starts_live() -> None:
     replay.on_call(call("k0", '[["task","a",0]]'))
     replay.opened('[["task","c",0]]')
 
-    live = [not replay.in_cached_prefix(f'[["task","{name}",0]]') for name in "abc"]
+    live = [replay.is_live(f'[["task","{name}",0]]') for name in "abc"]
     assert live == [True, False, True]
 
 

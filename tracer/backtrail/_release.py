@@ -112,10 +112,13 @@ class Activity:
             self._moves += 1
             self._live.add(step_key)
 
-    def ended(self, step_key: str) -> None:
+    def ended(self, step_key: str) -> bool:
+        """Whether the step was one that ran."""
         with self._lock:
             self._moves += 1
+            was_live = step_key in self._live
             self._live.discard(step_key)
+            return was_live
 
 
 async def hang(activity: Activity, release: Release) -> None:

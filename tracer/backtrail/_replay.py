@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ._bundle import Bundle, EffectRecord, StepRecord
 from ._decision import Decision, Enter, Hang, Live, Match, Raise, ReplayOptions, Served
+from ._decode import Registry
 from ._divergence import Divergence, DivergenceKind, ReplayReport, changed_inputs
 from ._frontier import Frontier, Scope
 from ._identity import StepCall
@@ -31,6 +32,7 @@ class Replay:
 
     bundle: Bundle
     options: ReplayOptions = field(default_factory=ReplayOptions)
+    registry: Registry = field(default_factory=dict)
     report: ReplayReport = field(init=False)
     failure: ReplayError | None = field(init=False, default=None)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
@@ -93,10 +95,10 @@ class Replay:
         self._activity.began(call.step_key)
 
     def ended(self, call: StepCall) -> None:
-        """The body of a step that ran has ended, however it did."""
-        with self._lock:
-            self._frontier.left(call.step_key)
-        self._activity.ended(call.step_key)
+        """A step has ended; if its body ran, what follows in its scope is past the record."""
+        if self._activity.ended(call.step_key):
+            with self._lock:
+                self._frontier.left(call.step_key)
 
     def on_effect(self, name: str, scope: Scope, key: str) -> EffectRecord | None:
         """The recorded value of `ctx.now()` and its kind, as long as the scope has not gone past the record."""
@@ -112,9 +114,10 @@ class Replay:
         with self._lock:
             self._frontier.opened(scope)
 
-    def in_cached_prefix(self, scope: Scope) -> bool:
+    def is_live(self, scope: Scope) -> bool:
+        """Whether the scope has gone past the record."""
         with self._lock:
-            return not self._frontier.is_live(scope)
+            return self._frontier.is_live(scope)
 
     def deltas_of(self, record: StepRecord) -> list[dict[str, object]]:
         return self._records.deltas_of(record)

@@ -27,6 +27,7 @@ from backtrail._answers import (
     StateView,
     Trace,
 )
+from backtrail._replaying import Replaying
 from backtrail.errors import ApiError, CheckpointGapError, CheckpointNotFoundError, ServerUnreachableError
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
@@ -35,13 +36,14 @@ TIMEOUT_SECONDS = 30.0
 A = TypeVar("A", bound=Answer)
 
 
-class Client:
+class Client(Replaying):
     """One server, one API key. Safe to use from several threads; close it, or use it in a `with` block.
 
     Without an endpoint: `BACKTRAIL_ENDPOINT`, then `OTEL_EXPORTER_OTLP_ENDPOINT`, then http://127.0.0.1:4318.
     """
 
     def __init__(self, endpoint: str | None = None, api_key: str | None = None) -> None:
+        super().__init__()
         self.endpoint = (endpoint or default_endpoint()).rstrip("/")
         api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}

@@ -1,0 +1,251 @@
+"""Client.replay: fetch the record, call the user's function as it was called, hand back what came of it.
+
+Client → (HTTP) bundle → **replaying** → the user's @run function → ReplayResult
+"""
+
+import asyncio
+import inspect
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from ._bundle import Bundle, join_pages, parse_page, read_bundle
+from ._codec import type_name
+from ._decision import ReplayOptions
+from ._divergence import Divergence, ReplayReport
+from ._recorder import current_recorder
+from ._replay import MODES, Replay
+from ._replayed_run import ReplayStart, starting
+from ._restoring import restore_arguments, restore_context
+from ._run_context import RunContext
+from .errors import ApiError, ReplayError
+
+T = TypeVar("T")
+
+FLUSH_SECONDS = 5.0
+SETTLE_SECONDS = 3.0  # from the end of a run in this process until the server answers with all of it
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayResult(Generic[T]):
+    """What a replay came to. `report` names every difference from the record."""
+
+    value: T
+    run_id: str
+    hits: int
+    live: int
+    divergences: list[Divergence]
+    report: ReplayReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    replay: Replay
+    call: Callable[[], Any]
+
+
+class Replaying(ABC):
+    """The part of the client that replays."""
+
+    def __init__(self) -> None:
+        self._types: dict[str, type] = {}
+
+    @abstractmethod
+    def request(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: Any = None) -> bytes:
+        """The body of a successful answer."""
+
+    def register_type(self, cls: type) -> type:
+        """Allow values of this class to come back from a recording where no annotation names it."""
+        self._types[type_name(cls)] = cls
+        return cls
+
+    def get_replay_bundle(self, run_id: str, mode: str = "resume", at: str | None = None) -> Bundle:
+        """Everything a replay of this run needs; `save_bundle` keeps it for a replay without a server."""
+        _check_mode(mode)
+        pages = [self._bundle_page(run_id, mode, at, None)]
+        while (cursor := pages[-1].page.next) is not None:
+            pages.append(self._bundle_page(run_id, mode, at, cursor))
+        return join_pages(pages)
+
+    async def replay(
+        self,
+        run_id: str | None = None,
+        fn: Callable[..., Any] | None = None,
+        *,
+        bundle: Bundle | str | Path | None = None,
+        mode: str = "resume",
+        at: str | None = None,
+        context: RunContext | None = None,
+        context_overrides: Collection[str] = (),
+        code_change: Literal["warn", "rerun", "raise"] = "warn",
+        on_input_change: Literal["live", "reuse", "raise"] = "live",
+        on_undecodable: Literal["raise", "live"] = "raise",
+        allow_unsafe: bool | Collection[str] = False,
+        force: bool = False,
+    ) -> ReplayResult[Any]:
+        """Run `fn` again as the recorded run called it; finished steps answer from the record.
+
+            result = await backtrail.Client().replay(run_id, handle)
+
+        The step that ended the run runs live, as does everything after it. If it fails again, its error is
+        raised here. `context` supplies the services no recording holds; its data comes from the record.
+        """
+        options = ReplayOptions(
+            code_change=code_change,
+            on_input_change=on_input_change,
+            on_undecodable=on_undecodable,
+            allow_unsafe=allow_unsafe,
+        )
+        prepare = partial(self._prepare, run_id, fn, bundle, mode, at, context, context_overrides, options, force)
+        prepared = await asyncio.to_thread(prepare)
+        with _running(prepared.replay) as start:
+            if inspect.iscoroutinefunction(inspect.unwrap(_function(fn))):
+                value = await prepared.call()
+            else:
+                value = await asyncio.to_thread(prepared.call)
+        return _result(value, start)
+
+    def replay_sync(
+        self,
+        run_id: str | None = None,
+        fn: Callable[..., Any] | None = None,
+        *,
+        bundle: Bundle | str | Path | None = None,
+        mode: str = "resume",
+        at: str | None = None,
+        context: RunContext | None = None,
+        context_overrides: Collection[str] = (),
+        code_change: Literal["warn", "rerun", "raise"] = "warn",
+        on_input_change: Literal["live", "reuse", "raise"] = "live",
+        on_undecodable: Literal["raise", "live"] = "raise",
+        allow_unsafe: bool | Collection[str] = False,
+        force: bool = False,
+    ) -> ReplayResult[Any]:
+        """The same for code without an event loop; `fn` may be either kind of function."""
+        options = ReplayOptions(
+            code_change=code_change,
+            on_input_change=on_input_change,
+            on_undecodable=on_undecodable,
+            allow_unsafe=allow_unsafe,
+        )
+        prepared = self._prepare(run_id, fn, bundle, mode, at, context, context_overrides, options, force)
+        with _running(prepared.replay) as start:
+            if inspect.iscoroutinefunction(inspect.unwrap(_function(fn))):
+                value = asyncio.run(_awaited(prepared.call))
+            else:
+                value = prepared.call()
+        return _result(value, start)
+
+    def _prepare(
+        self,
+        run_id: str | None,
+        fn: Callable[..., Any] | None,
+        bundle: Bundle | str | Path | None,
+        mode: str,
+        at: str | None,
+        context: RunContext | None,
+        context_overrides: Collection[str],
+        options: ReplayOptions,
+        force: bool,
+    ) -> _Prepared:
+        _check_mode(mode)
+        function = _function(fn)
+        record = self._find_bundle(run_id, bundle, mode, at, force)
+        replay = Replay(record, options, self._types)
+        args, kwargs = restore_arguments(function, record.run.input, self._types)
+        restored, differences = restore_context(
+            function, record.run.context, context, registry=self._types, overrides=context_overrides
+        )
+        replay.report.divergences.extend(differences)
+        configured = function.with_options(context=restored, conversation_id=record.run.conversation_id)
+        return _Prepared(replay, partial(configured, *args, **kwargs))
+
+    def _find_bundle(
+        self, run_id: str | None, bundle: Bundle | str | Path | None, mode: str, at: str | None, force: bool
+    ) -> Bundle:
+        if (run_id is None) == (bundle is None):
+            raise ReplayError("say what to replay: either a run_id or bundle=")
+        if isinstance(bundle, Bundle):
+            return bundle
+        if bundle is not None:
+            return read_bundle(bundle)
+        assert run_id is not None
+        current_recorder().flush(FLUSH_SECONDS)
+        found = self._settled_bundle(run_id, mode, at)
+        if found.run.status == "running" and not force:
+            raise ReplayError(
+                f"run {run_id} is still running: its newest record is less than a minute old. "
+                "Wait, or replay it all the same with force=True."
+            )
+        return found
+
+    def _settled_bundle(self, run_id: str, mode: str, at: str | None) -> Bundle:
+        """What was sent a moment ago may not be readable yet: for that long, an open end is waited out."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            is_last_try = time.monotonic() > deadline
+            try:
+                found = self.get_replay_bundle(run_id, mode, at)
+            except ApiError as error:
+                if error.status != 404 or is_last_try:
+                    raise
+            else:
+                is_open = found.run.status == "running" or found.completeness.get("missing_numbers")
+                if is_last_try or not is_open:
+                    return found
+            time.sleep(_POLL_SECONDS)
+
+    def _bundle_page(self, run_id: str, mode: str, at: str | None, cursor: str | None) -> Bundle:
+        wish = {"mode": mode, "at": at, "cursor": cursor}
+        return parse_page(self.request("POST", f"/api/v1/runs/{run_id}/replay-bundle", json=wish))
+
+
+@contextmanager
+def _running(replay: Replay) -> Iterator[ReplayStart]:
+    """The replayed run runs in the block. A refusal of the replay comes out of it whatever the program caught."""
+    with starting(replay) as start:
+        try:
+            yield start
+        except Exception as error:
+            if start.run_id is not None:
+                error.add_note(f"raised in run {start.run_id}, a replay of run {replay.bundle.run.run_id}")
+            if replay.failure is not None and error is not replay.failure:
+                raise replay.failure from error
+            raise
+    if replay.failure is not None:
+        raise replay.failure
+
+
+def _result(value: Any, start: ReplayStart) -> ReplayResult[Any]:
+    if start.run_id is None:
+        raise ReplayError("no run was started: fn has to be a function decorated with @backtrail.run")
+    report = start.replay.report
+    return ReplayResult(
+        value=value,
+        run_id=start.run_id,
+        hits=report.hits,
+        live=report.live,
+        divergences=report.divergences,
+        report=report,
+    )
+
+
+def _function(fn: Callable[..., Any] | None) -> Any:
+    if fn is None or not hasattr(fn, "with_options"):
+        raise ReplayError(f"fn has to be the function decorated with @backtrail.run that was recorded, not {fn!r}")
+    return fn
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in MODES:
+        raise ReplayError(f"replay mode {mode!r} is not available; there is {', '.join(map(repr, MODES))}")
+
+
+async def _awaited(call: Callable[[], Any]) -> Any:
+    return await call()

@@ -1,0 +1,142 @@
+"""What a recorded run was called with, as values again: its arguments and its context.
+
+    bundle.run → **restoring** → the user's function is called as it was
+
+Data comes from the record, services from the caller: a recording holds no connection and no key. What is missing is
+said before the first step runs.
+"""
+
+import copy
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from ._bundle import ContextRecord
+from ._codec import encode, type_name
+from ._decode import Registry, decode
+from ._divergence import Divergence
+from ._run_context import RunContext
+from ._signature import Signature
+from .errors import ReplayError, ResultNotReplayableError
+
+
+def restore_arguments(
+    function: Callable[..., Any], recorded: object, registry: Registry
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The positional and keyword arguments of the recorded call, typed by the function's annotations."""
+    if not isinstance(recorded, Mapping):
+        raise ReplayError("the record does not hold the run's input: it cannot be called again as it was")
+    signature = Signature(function)
+    parameters = inspect.signature(function).parameters
+    if not recorded.keys() <= parameters.keys():
+        return _restore_unbound(function, recorded, registry)
+    bound = inspect.signature(function).bind_partial()
+    for name, parameter in parameters.items():
+        if name in recorded:
+            hint = signature.hints.get(name)
+            bound.arguments[name] = decode(recorded[name], _collected(parameter, hint), registry)
+    return bound.args, bound.kwargs
+
+
+def _collected(parameter: inspect.Parameter, hint: Any) -> Any:
+    if hint is None:
+        return None
+    match parameter.kind:
+        case inspect.Parameter.VAR_POSITIONAL:
+            return tuple[hint, ...]
+        case inspect.Parameter.VAR_KEYWORD:
+            return dict[str, hint]
+    return hint
+
+
+def _restore_unbound(
+    function: Callable[..., Any], recorded: Mapping[str, Any], registry: Registry
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    match dict(recorded):
+        case {"args": list(args), "kwargs": dict(kwargs), **rest} if not rest:
+            decoded = {name: decode(value, None, registry) for name, value in kwargs.items()}
+            return tuple(decode(value, None, registry) for value in args), decoded
+    unknown = ", ".join(sorted(set(recorded) - set(inspect.signature(function).parameters)))
+    raise ReplayError(f"{function.__qualname__} has no parameter {unknown}, which the run was recorded with")
+
+
+def restore_context(
+    function: Callable[..., Any],
+    recorded: ContextRecord | None,
+    given: RunContext | None,
+    *,
+    registry: Registry,
+    overrides: Collection[str] = (),
+) -> tuple[RunContext | None, list[Divergence]]:
+    """The context the run had, and where the one given says something else."""
+    if recorded is None:
+        return given, []
+    cls = type(given) if given is not None else _find_class(function, recorded.type, registry)
+    fields, undecodable = _decode_fields(cls, recorded, registry, overrides)
+    missing = [name for name in (*recorded.opaque, *undecodable) if getattr(given, name, None) is None]
+    if missing:
+        raise ReplayError(f"no recording holds {', '.join(missing)} of {recorded.type}; pass context=… with it")
+    context = copy.copy(given) if given is not None else _blank(cls)
+    for name, value in fields.items():
+        object.__setattr__(context, name, value)
+    return context, [] if given is None else _differences(recorded, given, fields)
+
+
+def _decode_fields(
+    cls: type, recorded: ContextRecord, registry: Registry, overrides: Collection[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """The data fields as values, and the names of those that hold a service somewhere within."""
+    hints = _hints(cls)
+    fields, undecodable = {}, []
+    for name in recorded.fields.keys() - set(overrides) - set(recorded.opaque):
+        try:
+            fields[name] = decode(recorded.fields[name], hints.get(name), registry)
+        except ResultNotReplayableError:
+            undecodable.append(name)
+    return fields, sorted(undecodable)
+
+
+def _find_class(function: Callable[..., Any], name: str, registry: Registry) -> type[RunContext]:
+    """A class is never looked up by the name in the record: the function's annotations or the user must name it."""
+    known: list[type] = [RunContext, *Signature(function).contexts.values(), *registry.values()]
+    for cls in known:
+        if name == type_name(cls) and issubclass(cls, RunContext):
+            return cls
+    raise ReplayError(f"the run's context is a {name}, which {function.__qualname__} does not name; pass context=…")
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except Exception:
+        # A forward reference that only the type checker can see: those fields need a registered class.
+        return {}
+
+
+def _blank(cls: type[RunContext]) -> RunContext:
+    """An instance with its defaults, made without the user's `__init__`: the record fills in the rest."""
+    context = cls.__new__(cls)
+    object.__setattr__(context, "query", "")
+    object.__setattr__(context, "metadata", {})
+    fields: Iterable[dataclasses.Field[Any]] = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+    for field in fields:
+        if field.default is not dataclasses.MISSING:
+            object.__setattr__(context, field.name, field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            object.__setattr__(context, field.name, field.default_factory())
+    return context
+
+
+def _differences(recorded: ContextRecord, given: RunContext, fields: Mapping[str, Any]) -> list[Divergence]:
+    return [
+        Divergence(
+            kind="context_changed",
+            name=name,
+            step_key=None,
+            detail=f"context field {name!r} was given differently; the recorded value is used",
+        )
+        for name in fields
+        if hasattr(given, name) and encode(getattr(given, name)).json != recorded.fields[name]
+    ]
