@@ -62,7 +62,7 @@ class GrpcReceiver:
             self.port = self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise PortInUse(
-                f"cannot listen on port {port} of {host} for gRPC; choose another with --grpc-port or BACKTRAIL_GRPC_PORT"
+                f"cannot serve gRPC on port {port} of {host}; choose another with --grpc-port or BACKTRAIL_GRPC_PORT"
             ) from error
 
     @asynccontextmanager

@@ -11,12 +11,13 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any, TypeVar, cast
 
 from backtrail_ingest.backlog import Backlog, Choice
 from backtrail_ingest.envelope import Envelope
@@ -25,6 +26,8 @@ from backtrail_ingest.inbox_file import Entry, InboxFile
 from backtrail_ingest.ledger import Ledger
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 HELD_BYTES = 256 << 20
 IDLE_SECONDS = 0.5
@@ -57,6 +60,12 @@ class _Take:
     batch: Future[list[Entry]]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ask:
+    question: Callable[[InboxFile], object]
+    answer: Future[object]
+
+
 class _StopTaking:
     pass
 
@@ -65,7 +74,7 @@ class _Close:
     pass
 
 
-_Order = _Append | _Delete | _Quarantine | _Take | _StopTaking | _Close
+_Order = _Append | _Delete | _Quarantine | _Take | _Ask | _StopTaking | _Close
 
 
 class Inbox:
@@ -120,6 +129,12 @@ class Inbox:
         """The store will never take this one: it stays on our disk, out of the way, with the reason."""
         self._orders.put(_Quarantine(entry.id, entry.envelope.span_count, reason))
 
+    def ask(self, question: Callable[[InboxFile], T]) -> T:
+        """What the file says, asked on its own connection."""
+        answer: Future[Any] = Future()
+        self._orders.put(_Ask(question, answer))
+        return cast("T", answer.result())
+
     # --- the inbox's own thread -----------------------------------------------------------------------
 
     def _work(self) -> None:
@@ -172,6 +187,9 @@ class Inbox:
         except sqlite3.Error as error:
             self._refuse(appends, error)
             self._write_without_appends()
+        for order in orders:
+            if isinstance(order, _Ask):
+                _answer(order, self._file)
 
     def _write(self, appends: Sequence[_Append]) -> None:
         """One transaction: what is owed, what came in, and the boundaries of the batch that goes out."""
@@ -248,6 +266,13 @@ class Inbox:
         except sqlite3.Error as error:
             logger.warning("the inbox could not be checkpointed: %s", error)
         self._is_rested = True
+
+
+def _answer(ask: _Ask, file: InboxFile) -> None:
+    try:
+        ask.answer.set_result(ask.question(file))
+    except sqlite3.Error as error:
+        ask.answer.set_exception(error)
 
 
 def _acknowledge(appends: Sequence[_Append], error: Exception | None) -> None:

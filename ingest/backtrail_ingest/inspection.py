@@ -32,6 +32,8 @@ def inspect(body: bytes) -> InspectedRequest:
         request = FlatRequest.FromString(body)
     except DecodeError as error:
         raise UndecodableRequest(f"{len(body)} bytes are not an ExportTraceServiceRequest: {error}") from error
+    if body and not request.resource_spans:
+        raise UndecodableRequest(f"{len(body)} bytes hold no resource_spans: they are not an ExportTraceServiceRequest")
     span_count = count_whole_spans(request)
     if span_count is not None and is_flat(request, len(body)):
         return InspectedRequest(body=body, span_count=span_count, faults=[])

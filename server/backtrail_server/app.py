@@ -17,6 +17,7 @@ import backtrail_query
 import backtrail_query.errors
 from backtrail_ingest import Admission, GrpcReceiver, Ledger, open_inbox, running_writer
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
+from backtrail_server.pricing import learning_prices
 from backtrail_server.settings import Settings
 from backtrail_store import open_store
 
@@ -25,7 +26,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         ledger = Ledger(app.state.registry)
-        with owned_folder(settings.folder) as folder:
+        with owned_folder(settings.data) as folder:
             keep_temporary_files_in(folder)
             async with grpc_receiver(settings) as grpc:
                 with (
@@ -44,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
                         app.state.store, app.state.inbox, app.state.admission = store, inbox, admission
                         app.state.grpc_port = grpc.port
                         app.state.readiness = [lambda: inbox.trouble, lambda: writer.trouble]
-                        async with grpc.serving(admission):
+                        async with learning_prices(store), grpc.serving(admission):
                             yield
 
     app = FastAPI(title="Backtrail", version=version("backtrail-server"), lifespan=lifespan, redirect_slashes=False)

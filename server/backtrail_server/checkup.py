@@ -14,7 +14,7 @@ from backtrail_store import open_store
 
 
 def migrate(settings: Settings) -> int:
-    with owned_folder(settings.folder) as folder:
+    with owned_folder(settings.data) as folder:
         keep_temporary_files_in(folder)
         with open_store(settings.store_dsn) as store:
             applied = store.migrate()
@@ -25,7 +25,7 @@ def migrate(settings: Settings) -> int:
 def check(settings: Settings) -> int:
     print(f"backtrail-server {version('backtrail-server')}, Python {platform.python_version()}")
     print(f"SQLite {sqlite3.sqlite_version}, chDB {version('chdb')}")
-    with owned_folder(settings.folder) as folder:
+    with owned_folder(settings.data) as folder:
         keep_temporary_files_in(folder)
         print(f"data folder {folder}: writable, not in use")
         with open_store(settings.store_dsn) as store:

@@ -14,11 +14,18 @@ from pathlib import Path
 from backtrail_server.errors import DataFolderInUse, DataFolderNotWritable
 
 
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataFolderNotWritable(f"the data folder {folder} cannot be made: {error.strerror}") from error
+
+
 @contextmanager
 def owned_folder(folder: Path) -> Iterator[Path]:
     """The kernel lets go of the lock when the process ends, however it ends."""
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("a+")
     except OSError as error:
         raise DataFolderNotWritable(f"the data folder {folder} cannot be written: {error.strerror}") from error

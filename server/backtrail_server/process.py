@@ -6,6 +6,7 @@ The ports are taken before anything is opened, so a second server finds out with
 """
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 
 from backtrail_server.app import create_app
 from backtrail_server.errors import PortTaken
+from backtrail_server.folder import make_folder
 from backtrail_server.settings import Settings
 
 GRACE_SECONDS = 4  # for requests; the insert in flight gets eight more seconds at most, and usually needs none
@@ -40,6 +42,8 @@ class Server(uvicorn.Server):
 
 def serve(settings: Settings) -> None:
     """Returns after SIGTERM or SIGINT, with everything closed."""
+    make_folder(settings.data)
+    os.chdir(settings.data)  # where the embedded engine puts its copy of the wire schema
     with listening_socket(settings.host, settings.port) as http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(serve_on(http_socket, settings))
 
@@ -66,7 +70,7 @@ def announce(app: FastAPI, settings: Settings, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     print(
         f"Backtrail serves http://{host}:{port} (OTLP/HTTP; API under /api/v1) and grpc://{host}:{app.state.grpc_port}"
-        f" (OTLP), without keys: open to every user of this computer; data in {settings.folder}",
+        f" (OTLP), without keys: open to every user of this computer; data in {settings.data}",
         flush=True,
     )
 

@@ -5,7 +5,7 @@ environment, flags → cli → **settings** → process, app (which hand on numb
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,7 +20,9 @@ class Settings(BaseSettings):
     )
     grpc_port: int = Field(default=4317, ge=0, le=65535, description="Port for OTLP/gRPC; 0 takes a free one.")
     data: Path = Field(
-        default=Path("backtrail-data"), description="Folder for the inbox and the embedded store; one process owns it."
+        default=Path("backtrail-data"),
+        validate_default=True,
+        description="Folder for the inbox and the embedded store; one process owns it.",
     )
     store: str = Field(
         default="",
@@ -41,14 +43,15 @@ class Settings(BaseSettings):
         default=2, ge=1, le=3, description="Seconds a refused client is told to wait; stock exporters give up beyond 3."
     )
 
-    @property
-    def folder(self) -> Path:
-        return self.data.expanduser().absolute()
+    @field_validator("data")
+    @classmethod
+    def absolute(cls, data: Path) -> Path:
+        return data.expanduser().absolute()
 
     @property
     def store_dsn(self) -> str:
-        return self.store or f"chdb://{self.folder / 'clickhouse'}"
+        return self.store or f"chdb://{self.data / 'clickhouse'}"
 
     @property
     def inbox_path(self) -> Path:
-        return self.folder / "inbox.sqlite"
+        return self.data / "inbox.sqlite"
