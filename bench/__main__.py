@@ -12,7 +12,7 @@ MEASUREMENTS = ["bench.ingest", "bench.trace_open", "bench.step_overhead"]
 
 
 def main() -> int:
-    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {platform.platform()}")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.platform()}")
     failed = []
     for module in MEASUREMENTS:
         print(f"\n== {module}", flush=True)

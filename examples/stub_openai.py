@@ -15,8 +15,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+CHAT = "/v1/chat/completions"
+REFUNDS = "/refunds"
 
 # What the model says when a prompt holds these words; the first line that fits is taken.
 ANSWERS = [
@@ -25,7 +28,7 @@ ANSWERS = [
     ("shipping.md", "Glass ships double-boxed; a broken shade is treated as our fault."),
     ("lamp-care.md", "Nothing in the care guide would explain a broken shade."),
     ("how many euros", "49.00"),
-    ("Write to the customer", "Sorry about the broken lamp. 49.00 EUR are on their way back to you; please keep the lamp."),
+    ("Write to the customer", "Sorry about the broken shade. 49.00 EUR are on their way to you; please keep the lamp."),
 ]
 THINKING_SECONDS = 0.12
 
@@ -59,11 +62,11 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.requests[self.path] += 1
         time.sleep(THINKING_SECONDS)
-        if self.path == "/v1/chat/completions":
+        if self.path == CHAT:
             self.answer(200, completion(body["model"], body["messages"]))
-        elif self.path == "/refunds" and self.server.refunds_are_down:
+        elif self.path == REFUNDS and self.server.refunds_are_down:
             self.answer(503, {"error": {"message": "refunds are closed for maintenance"}})
-        elif self.path == "/refunds":
+        elif self.path == REFUNDS:
             self.answer(200, {"refund_id": f"RF-{body['order_id']}", "amount": body["amount"]})
         else:
             self.answer(404, {"error": {"message": f"nothing at {self.path}"}})
@@ -112,8 +115,6 @@ def running_stub(*, refunds_are_down: bool = False) -> Iterator[StubServer]:
 
 if __name__ == "__main__":
     with StubServer(int(sys.argv[1]) if len(sys.argv) > 1 else 8001) as stub:
-        print(f"Stub provider on {stub.url}/v1, refunds on {stub.url}/refunds. Stop with Ctrl-C.")
-        try:
+        print(f"OPENAI_BASE_URL={stub.url}/v1 REFUNDS_URL={stub.url}{REFUNDS}; stop with Ctrl-C")
+        with suppress(KeyboardInterrupt):
             stub.serve_forever()
-        except KeyboardInterrupt:
-            pass

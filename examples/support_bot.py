@@ -21,9 +21,8 @@ import os
 from dataclasses import dataclass
 
 import httpx
-from opentelemetry import trace
 
-from backtrail import RunContext, StepContext, StepKind, agent, run, step
+from backtrail import RunContext, StepContext, StepKind, agent, get_current_step_context, run, step
 
 MODEL = "gpt-4o-mini"
 SOURCES = {
@@ -44,6 +43,7 @@ class Desk(RunContext):
 @dataclass
 class Order:
     order_id: str
+    customer: str
     item: str
     euros: float
 
@@ -53,19 +53,18 @@ class RefundsAreDown(Exception):
 
 
 async def chat(task: str, text: str) -> str:
-    """Ask the model, and say on the current step's span what that took."""
+    """Ask the model, and note on the current step what that used."""
     response = await http.post(
         f"{os.environ['OPENAI_BASE_URL']}/chat/completions",
         json={"model": MODEL, "messages": [{"role": "system", "content": task}, {"role": "user", "content": text}]},
     )
     answer = response.raise_for_status().json()
-    trace.get_current_span().set_attributes(
-        {
-            "gen_ai.provider.name": "openai",
-            "gen_ai.request.model": MODEL,
-            "gen_ai.usage.input_tokens": answer["usage"]["prompt_tokens"],
-            "gen_ai.usage.output_tokens": answer["usage"]["completion_tokens"],
-        }
+    get_current_step_context().record_llm(
+        provider="openai",
+        request_model=MODEL,
+        response_model=answer["model"],
+        input_tokens=answer["usage"]["prompt_tokens"],
+        output_tokens=answer["usage"]["completion_tokens"],
     )
     return str(answer["choices"][0]["message"]["content"])
 
@@ -76,15 +75,16 @@ async def classify(message: str) -> str:
 
 
 @step(kind=StepKind.TOOL_CALL)
-async def fetch_order(order_id: str, ctx: RunContext) -> Order:
-    order = Order(order_id=order_id, item="Reading lamp, glass shade", euros=49.0)
+async def fetch_order(order_id: str, ctx: Desk) -> Order:
+    order = Order(order_id=order_id, customer=ctx.user_id, item="Reading lamp, glass shade", euros=49.0)
     ctx.set_state("order", order)
     return order
 
 
 @step(kind=StepKind.LLM_CALL)
 async def read_source(name: str, order: Order) -> str:
-    return await chat("Say in one sentence what this page means for the order.", f"{order.item}\n{name}: {SOURCES[name]}")
+    page = f"{order.item}\n{name}: {SOURCES[name]}"
+    return await chat("Say in one sentence what this page means for the order.", page)
 
 
 @step(kind=StepKind.LLM_CALL)
@@ -122,7 +122,7 @@ async def research(order_id: str, ctx: RunContext) -> tuple[Order, list[str]]:
 @agent(name="refunds")
 async def refund(message: str, order_id: str, ctx: RunContext) -> str:
     order, facts = await research(order_id)
-    ctx.checkpoint("facts gathered")
+    await ctx.checkpoint("facts gathered")
     euros = await decide(order, facts)
     refund_id = await pay_refund(order.order_id, euros)
     return await write_reply(message, refund_id, euros)

@@ -5,15 +5,17 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.util.types import Attributes
 
-RESOURCE = {"service.name": "stock", "service.instance.id": "a-1", "replicas": 3, "tags": ["blue", "grün"]}
-ATTRIBUTES = {
+RESOURCE: Attributes = {"service.name": "stock", "service.instance.id": "a-1", "replicas": 3, "tags": ["blue", "grün"]}
+ATTRIBUTES: Attributes = {
     "text": "plain",
     "text.empty": "",
     "text.unicode": "naïve 日本語 🦉\tتجربة\n\"quoted\" \\ 'single'",
@@ -37,6 +39,9 @@ ATTRIBUTES = {
     "list.int": [1, -2, 2**63 - 1],
     "list.float": [0.5, 1.0, -1e-9],
     "list.bool": [True, False],
+    "list.mixed": [1, 1.0, "1", True],
+    "list.lists": [[1, 2], [], ["x"]],
+    "map": {"user": {"id": 7, "tags": ["a", "b"], "score": 1.0, "admin": False}, "note": "ü"},
     "gen_ai.operation.name": "chat",
     "gen_ai.request.model": "gpt-4o-mini",
     "gen_ai.usage.input_tokens": 1000,
@@ -44,8 +49,8 @@ ATTRIBUTES = {
     "gen_ai.input.messages": '[{"role": "user", "parts": [{"type": "text", "content": "hallo"}]}]',
     "__proto__.polluted": "no",
 }
-EVENT = {"attempt": 2, "wait": 0.5, "reasons": ["slow", "late"], "codes": [429, 503], "last": False}
-LINK = {"why": "earlier try", "number": 1, "weights": [0.25, 0.75]}
+EVENT: Attributes = {"attempt": 2, "wait": 0.5, "reasons": ["slow", "late"], "codes": [429, 503], "last": False}
+LINK: Attributes = {"why": "earlier try", "number": 1, "weights": [0.25, 0.75]}
 
 
 def exporter(protocol: str) -> SpanExporter:
@@ -58,10 +63,18 @@ def exporter(protocol: str) -> SpanExporter:
     return HttpExporter()
 
 
-def as_sent(span: ReadableSpan) -> dict[str, Any]:
-    def plain(attributes: Any) -> dict[str, Any]:
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in attributes.items()}
+def plain(value: Any) -> Any:
+    """Attributes as JSON has them: the SDK keeps lists as tuples."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value
 
+
+def as_sent(span: ReadableSpan) -> dict[str, Any]:
+    assert span.context is not None
+    assert span.instrumentation_scope is not None
     return {
         "span_id": f"{span.context.span_id:016x}",
         "parent_span_id": f"{span.parent.span_id:016x}" if span.parent else None,
@@ -74,13 +87,13 @@ def as_sent(span: ReadableSpan) -> dict[str, Any]:
         "resource": plain(span.resource.attributes),
         "scope": {"name": span.instrumentation_scope.name, "version": span.instrumentation_scope.version},
         "events": [
-            {"name": e.name, "time_unix_nano": e.timestamp, "attributes": plain(e.attributes)} for e in span.events
+            {"time_unix_nano": event.timestamp, "name": event.name, "attributes": plain(event.attributes)}
+            for event in span.events
         ],
         "links": [
             {
                 "trace_id": f"{link.context.trace_id:032x}",
                 "span_id": f"{link.context.span_id:016x}",
-                "trace_state": link.context.trace_state.to_header(),
                 "attributes": plain(link.attributes),
             }
             for link in span.links
@@ -92,14 +105,15 @@ def main(protocol: str) -> None:
     provider = TracerProvider(resource=Resource.create(RESOURCE))
     provider.add_span_processor(BatchSpanProcessor(exporter(protocol)))
     tracer = provider.get_tracer("stock.program", "1.0")
-    elsewhere = SpanContext(0xABC, 0xDEF, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("k", "v")]))
+    elsewhere = SpanContext(0xABC, 0xDEF, is_remote=True, trace_flags=TraceFlags(1))
 
-    with tracer.start_as_current_span("outer", kind=SpanKind.SERVER) as outer:
-        with tracer.start_as_current_span(
-            "inner", kind=SpanKind.CLIENT, attributes=ATTRIBUTES, links=[Link(elsewhere, LINK)]
-        ) as inner:
-            inner.add_event("retry", EVENT)
-            inner.set_status(Status(StatusCode.ERROR, "no answer"))
+    links = [Link(elsewhere, LINK)]
+    with (
+        tracer.start_as_current_span("outer", kind=SpanKind.SERVER) as outer,
+        tracer.start_as_current_span("inner", kind=SpanKind.CLIENT, attributes=ATTRIBUTES, links=links) as inner,
+    ):
+        inner.add_event("retry", EVENT)
+        inner.set_status(Status(StatusCode.ERROR, "no answer"))
     provider.shutdown()
 
     assert "backtrail" not in sys.modules
