@@ -1,6 +1,6 @@
--- The second door: one row a span, attributes already text, payloads already cut. It keeps nothing either. Without it
--- each view would take the request apart by itself, and ClickHouse would analyse forty columns over a type of forty
--- lines with every insert: 75 ms for a single span instead of XX.
+-- The second door: one row a span, attributes already text. It keeps nothing either. Without it each view would take
+-- the request apart by itself, and ClickHouse would analyse sixty columns over a type of forty lines at every insert:
+-- 75 ms for a single span instead of 44.
 CREATE TABLE span_in (
   project LowCardinality(String),
   received_time DateTime64(9, 'UTC'),

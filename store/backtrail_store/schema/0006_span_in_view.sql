@@ -1,12 +1,17 @@
 -- From the wire to one row a span.
 CREATE MATERIALIZED VIEW span_in_view TO span_in AS
+WITH
+  arrayJoin(envelopes) AS envelope,
+  arrayJoin(envelope.request_resource_spans) AS resource_spans,
+  arrayJoin(resource_spans.scope_spans) AS scope_spans,
+  arrayJoin(scope_spans.spans) AS span
 SELECT
-  project,
-  received_time,
-  resource,
-  resource_types,
-  scope_name,
-  scope_version,
+  envelope.project AS project,
+  fromUnixTimestamp64Nano(toInt64(envelope.received_unix_nano)) AS received_time,
+  backtrail_texts(resource_spans.resource_attributes) AS resource,
+  backtrail_types(resource_spans.resource_attributes) AS resource_types,
+  scope_spans.scope_name AS scope_name,
+  scope_spans.scope_version AS scope_version,
   lower(hex(span.trace_id)) AS trace_id,
   lower(hex(span.span_id)) AS span_id,
   lower(hex(span.parent_span_id)) AS parent_span_id,
@@ -25,14 +30,4 @@ SELECT
   arrayMap(x -> backtrail_text(x.value), arrayFilter(x -> backtrail_is_payload(x), span.attributes)) AS payload_texts,
   arrayMap(x -> tuple(x.time_unix_nano, x.name, backtrail_texts(x.attributes), backtrail_types(x.attributes)), span.events) AS events,
   arrayMap(x -> tuple(lower(hex(x.trace_id)), lower(hex(x.span_id)), x.trace_state, backtrail_texts(x.attributes), backtrail_types(x.attributes)), span.links) AS links
-FROM (
-  SELECT project, received_time, resource, resource_types, scope_spans.scope_name AS scope_name,
-    scope_spans.scope_version AS scope_version, arrayJoin(scope_spans.spans) AS span
-  FROM (
-    SELECT project, received_time, arrayJoin(resource_spans.scope_spans) AS scope_spans,
-      backtrail_texts(resource_spans.resource_attributes) AS resource,
-      backtrail_types(resource_spans.resource_attributes) AS resource_types
-    FROM (
-      SELECT envelope.project AS project, fromUnixTimestamp64Nano(toInt64(envelope.received_unix_nano)) AS received_time,
-        arrayJoin(envelope.request_resource_spans) AS resource_spans
-      FROM (SELECT arrayJoin(envelopes) AS envelope FROM otlp_in))));
+FROM otlp_in;
