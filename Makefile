@@ -39,7 +39,7 @@ bench: .venv/.ready  ## Measure, and print the tables of bench/README.md
 	@$(BIN)/python -m bench
 
 picture: .venv/.ready  ## Draw docs/demo.svg again from what the demo prints
-	@$(BIN)/python docs/picture.py
+	@$(BIN)/python -m docs.picture
 
 clean:  ## Remove ./.venv and the tools' caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -11,9 +11,8 @@
           ├─ pay_refund             tool, with a side effect
           └─ write_reply            asks the model
 
-The model and the refund service are reached over HTTP at `OPENAI_BASE_URL` and `REFUNDS_URL`; `stub_openai.py`
-offers both. Nothing here knows about replay: the same functions are called again, and the steps that finished
-answer from their record.
+The model and the refund service are reached over HTTP; `stub_openai.py` offers both. Nothing here knows about
+replay: the same functions are called again, and the steps that finished answer from their record.
 """
 
 import asyncio
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 
 import httpx
 
+import backtrail
 from backtrail import RunContext, StepContext, StepKind, agent, get_current_step_context, run, step
 
 MODEL = "gpt-4o-mini"
@@ -55,7 +55,7 @@ class RefundsAreDown(Exception):
 async def chat(task: str, text: str) -> str:
     """Ask the model, and note on the current step what that used."""
     response = await http.post(
-        f"{os.environ['OPENAI_BASE_URL']}/chat/completions",
+        f"{os.environ.get('OPENAI_BASE_URL', 'http://127.0.0.1:8001/v1')}/chat/completions",
         json={"model": MODEL, "messages": [{"role": "system", "content": task}, {"role": "user", "content": text}]},
     )
     answer = response.raise_for_status().json()
@@ -95,7 +95,7 @@ async def decide(order: Order, facts: list[str]) -> float:
 @step(kind=StepKind.TOOL_CALL, side_effect="idempotent")
 async def pay_refund(order_id: str, euros: float, ctx: RunContext, this: StepContext) -> str:
     response = await http.post(
-        os.environ["REFUNDS_URL"],
+        os.environ.get("REFUNDS_URL", "http://127.0.0.1:8001/refunds"),
         json={"order_id": order_id, "amount": euros},
         headers={"Idempotency-Key": this.idempotency_key},
     )
@@ -140,3 +140,8 @@ async def triage(message: str, ctx: RunContext) -> str:
 @run
 async def handle(query: str) -> str:
     return await triage(query)
+
+
+if __name__ == "__main__":
+    backtrail.configure(service_name="support-bot")
+    print(asyncio.run(handle("My lamp arrived broken. I want my money back.", context=Desk(user_id="customer-7"))))

@@ -69,7 +69,8 @@ def test_every_sql_file_opens_with_a_comment() -> None:
 def test_every_query_is_used() -> None:
     code = "\n".join(path.read_text() for path in ROOT.glob("store/backtrail_store/*.py"))
 
-    assert [path.stem for path in ROOT.glob("store/backtrail_store/queries/*.sql") if f'"{path.stem}"' not in code] == []
+    queries = [path.stem for path in ROOT.glob("store/backtrail_store/queries/*.sql")]
+    assert [query for query in queries if f'"{query}"' not in code] == []
 
 
 def test_the_tracers_table_names_every_attribute_and_no_other() -> None:
