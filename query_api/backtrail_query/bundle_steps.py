@@ -57,7 +57,7 @@ def write_step(recorded: Recorded, lineage: Lineage) -> JsonObject:
         "code_hash": text(step.span, semconv.STEP_CODE_HASH),
         "tokens": _tokens(source),
         "cost_usd": source.cost_usd if source is not None else None,
-        "source": {"run_id": recorded.source_run_id, "span_id": recorded.source_span_id},
+        "source": recorded.source and {"run_id": recorded.source_run_id, "span_id": recorded.source_span_id},
     }
 
 

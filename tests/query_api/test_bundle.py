@@ -262,7 +262,7 @@ def test_a_resumed_run_is_resumed_with_the_answers_of_the_first() -> None:
 
     found = bundles(*second, others={OLDER: first})
 
-    assert [(one.step_key, one.result, one.source.run_id, one.generation) for one in found.steps] == [
+    assert [(one.step_key, one.result, one.source and one.source.run_id, one.generation) for one in found.steps] == [
         ("a", "from the first", OLDER, 1),
         ("b", "from the second", RUN, 1),
         ("c", None, RUN, 1),

@@ -237,11 +237,11 @@ def test_effects_are_served_until_their_scope_goes_live() -> None:
     later = effect | {"key": "e1", "occurrence": 1, "value": 2}
     replay = Replay(bundle_of(recorded("k0", replay_policy="live"), effects=(effect, later)))
 
-    first = replay.on_effect("now", "[]", "e0")
+    first = replay.on_effect("now", "[]", 0, "e0")
     assert first is not None
     assert first.value == 1
     replay.on_call(call("k0"))
-    assert replay.on_effect("now", "[]", "e1") is None
+    assert replay.on_effect("now", "[]", 1, "e1") is None
 
 
 def test_a_sibling_scope_keeps_replaying_and_a_later_one_starts_live() -> None:
@@ -310,7 +310,8 @@ async def test_a_loser_that_nobody_cancels_any_more_runs_in_the_end(monkeypatch:
     decision = replay.on_call(call("k0"))
     assert isinstance(decision, Hang)
 
-    await asyncio.wait_for(replay.hang(decision.record), 1)
+    await asyncio.wait_for(replay.hang(), 1)
+    replay.runs_after_all(call("k0"), decision.record, "nothing cancels it")
 
     assert (replay.report.hits, replay.report.live) == (0, 1)
 

@@ -9,7 +9,7 @@ its digest before its shape, its shape before its content; nothing in it names c
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import from_json
@@ -23,6 +23,8 @@ MAX_FILE_BYTES = 1 << 30
 
 Policy = Literal["cached", "raise", "hang", "live", "enter", "refuse"]
 StepStatus = Literal["completed", "failed", "cancelled", "incomplete"]
+TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+SpanId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 RecordedStatus = Literal["completed", "failed", "cancelled", "running", "incomplete"]
 
 
@@ -35,8 +37,8 @@ class Part(BaseModel):
 class Source(Part):
     """Where a step really ran: one hop, however many replays served it since."""
 
-    run_id: str
-    span_id: str
+    run_id: TraceId
+    span_id: SpanId
 
 
 class AttemptRecord(Part):
@@ -81,7 +83,7 @@ class StepRecord(Part):
     code_hash: str | None = None
     tokens: int | None = None
     cost_usd: float | None = None
-    source: Source
+    source: Source | None
 
     @property
     def scope_text(self) -> str:
@@ -126,8 +128,8 @@ class ContextRecord(Part):
 
 
 class RunRecord(Part):
-    run_id: str
-    root_span_id: str
+    run_id: TraceId
+    root_span_id: SpanId
     name: str
     status: RecordedStatus
     input: JsonValue

@@ -71,28 +71,31 @@ class Replay:
         await self._release.wait(record)
         self._activity.moved()
 
-    async def hang(self, record: StepRecord) -> None:
-        """Wait to be cancelled. If it returns, nothing was left that could: the caller runs the body."""
+    async def hang(self) -> None:
+        """Wait to be cancelled. Returns if nothing is left that could do it: then the body has to run."""
         await hang(self._activity, self._release)
-        logger.warning("%s was cancelled when it was recorded; nothing cancels it now, so it runs", record.name)
+
+    def runs_after_all(self, call: StepCall, record: StepRecord, why: str) -> None:
+        """A record was found, and the body runs all the same."""
+        logger.warning("step %s runs although it is in the record: %s", call.name, why)
         with self._lock:
             self.report.hits -= 1
             self.report.live += 1
-            self._frontier.body_runs(record.step_key)
-        self._activity.began(record.step_key)
+            if record.replay_policy != "hang":
+                self.report.saved_tokens -= record.tokens or 0
+                self.report.saved_cost_usd -= record.cost_usd or 0.0
+            self._frontier.body_runs(call.step_key)
+        self._activity.began(call.step_key)
 
-    def undecodable(self, call: StepCall, record: StepRecord, cause: Exception) -> None:
+    def undecodable(self, call: StepCall, record: StepRecord, cause: ReplayError) -> None:
         """A recorded answer cannot be given back here. Returns if the caller wants such steps live, else raises."""
+        detail = f"the recorded answer of step {call.name!r} cannot be given back: {cause}"
         with self._lock:
-            detail = f"the recorded result of {call.name!r} cannot be given back: {cause}"
             self._diverged("undecodable", call, detail)
             if self.options.on_undecodable != "live":
                 self.failure = ResultNotReplayableError(detail, reason=getattr(cause, "reason", "type_unregistered"))
                 raise self.failure from cause
-            self._uncount(record)
-            self.report.live += 1
-            self._frontier.body_runs(call.step_key)
-        self._activity.began(call.step_key)
+        self.runs_after_all(call, record, detail)
 
     def ended(self, call: StepCall) -> None:
         """A step has ended; if its body ran, what follows in its scope is past the record."""
@@ -100,14 +103,16 @@ class Replay:
             with self._lock:
                 self._frontier.left(call.step_key)
 
-    def on_effect(self, name: str, scope: Scope, key: str) -> EffectRecord | None:
+    def on_effect(self, name: str, scope: Scope, occurrence: int, key: str) -> EffectRecord | None:
         """The recorded value of `ctx.now()` and its kind, as long as the scope has not gone past the record."""
         with self._lock:
             self._frontier.opened(scope)
-            if self._frontier.is_live(scope):
-                return None
             effect = self._effects.get(key)
-            return self._effects.pop(key) if effect is not None and effect.name == name else None
+            if effect is None or self._frontier.is_live(scope):
+                return None
+            if (effect.name, effect.occurrence) != (name, occurrence):
+                return None
+            return self._effects.pop(key)
 
     def opened(self, scope: Scope) -> None:
         """A scope was made (a task was created, a branch named)."""
@@ -237,11 +242,6 @@ class Replay:
                 self._activity.moved()
             case Hang():
                 self.report.hits += 1
-
-    def _uncount(self, record: StepRecord) -> None:
-        self.report.hits -= 1
-        self.report.saved_tokens -= record.tokens or 0
-        self.report.saved_cost_usd -= record.cost_usd or 0.0
 
     def _diverged(self, kind: DivergenceKind, call: StepCall, detail: str, nearest: StepRecord | None = None) -> None:
         self.report.divergences.append(

@@ -12,7 +12,9 @@ from typing import Any
 from opentelemetry.trace import Link, SpanContext, TraceFlags
 
 from . import semconv
+from ._redo import recorded_value
 from ._replay import Replay
+from ._state import State
 
 _starting: ContextVar["ReplayStart | None"] = ContextVar("backtrail_starting_replay", default=None)
 
@@ -36,13 +38,17 @@ def starting(replay: Replay) -> Iterator[ReplayStart]:
         _starting.reset(token)
 
 
-def take_start(run_id: str) -> Replay | None:
-    """Called once by each run that starts: its record, if it is the one that waits for it."""
+def take_start() -> ReplayStart | None:
+    """Asked by each run that starts: what waits for it. A run within the replayed one finds it taken."""
     start = _starting.get()
-    if start is None or start.run_id is not None:
-        return None
-    start.run_id = run_id
-    return start.replay
+    return None if start is None or start.run_id is not None else start
+
+
+def restore_state(state: State, replay: Replay) -> None:
+    """What the recorded run began with; everything after comes again by itself."""
+    for scope, keys in replay.bundle.run.initial_state.items():
+        for key, encoded in keys.items():
+            state.set(scope, key, recorded_value(encoded, replay.registry))
 
 
 def start_attributes(replay: Replay) -> dict[str, Any]:
