@@ -1,0 +1,56 @@
+"""Trace LLM agents with OpenTelemetry, and replay the runs that failed.
+
+import backtrail
+
+backtrail.configure(service_name="support-bot")
+
+@backtrail.step(kind="tool")
+async def lookup(order_id: str) -> Order: ...
+
+@backtrail.run
+async def handle(query: str) -> Answer: ...
+"""
+
+from ._agent_context import AgentContext
+from ._checkpoint import Checkpoint
+from ._configure import configure
+from ._current import (
+    get_current_agent_context,
+    get_current_client,
+    get_current_run_context,
+    get_current_step_context,
+    has_active_agent,
+    has_active_client,
+    has_active_run,
+)
+from ._decorators import agent, run, step, tool
+from ._effects import generate_id, now_utc
+from ._run_context import RunContext
+from ._step_context import StepContext
+from ._steps import StepKind
+from ._version import __version__
+from .client import Client
+
+__all__ = [
+    "AgentContext",
+    "Checkpoint",
+    "Client",
+    "RunContext",
+    "StepContext",
+    "StepKind",
+    "__version__",
+    "agent",
+    "configure",
+    "generate_id",
+    "get_current_agent_context",
+    "get_current_client",
+    "get_current_run_context",
+    "get_current_step_context",
+    "has_active_agent",
+    "has_active_client",
+    "has_active_run",
+    "now_utc",
+    "run",
+    "step",
+    "tool",
+]

@@ -15,7 +15,7 @@ logger = logging.getLogger("backtrail")
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-class never_raise:  # noqa: N801  (reads as a statement: `with never_raise("…")`)
+class never_raise:
     """Log what goes wrong in the block, at most once in ten seconds for each deed, and go on."""
 
     __slots__ = ("doing",)

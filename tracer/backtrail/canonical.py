@@ -25,7 +25,7 @@ def text_hash(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def H(encoded: Any) -> str:  # noqa: N802  (the letter the formulas use)
+def H(encoded: Any) -> str:
     return text_hash(canonical_text(encoded))
 
 

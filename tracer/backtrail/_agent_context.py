@@ -1,0 +1,256 @@
+"""AgentContext: one actor within a run, with its own state and its place in the delegation.
+
+    run → **agent** → agent or step
+
+Its key and lineage are worked out once; every span inside takes them over as one ready dict.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from contextvars import Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import SpanContext, set_span_in_context
+
+from . import semconv
+from ._boundary import never_raise
+from ._content import json_text, payload_text
+from ._done import DONE, Done
+from ._identity import AgentPath
+from ._lineage import Lineage
+from ._run_context import RunContext
+from ._scope import Position, current_position
+from ._span import RecordedSpan, error_type
+
+if TYPE_CHECKING:
+    from ._checkpoint import Checkpoint
+    from ._run import RunRuntime
+    from ._step_context import StepContext
+
+_STEPS_KEPT = 1000
+_NOTHING: Any = object()
+
+
+class AgentInfo(NamedTuple):
+    """What an agent is in the recording."""
+
+    agent_key: str
+    name: str
+    path: AgentPath
+    depth: int
+    config_id: str | None
+
+
+class PlannedAgent(NamedTuple):
+    """What an agent was called with, kept until it starts."""
+
+    position: Position
+    parent_span: SpanContext
+    input_json: Any = None
+    metadata: dict[str, Any] | None = None
+
+
+class AgentContext:
+    """The agent that is at work; get it by annotation, `as`, or `get_current_agent_context()`."""
+
+    def __init__(
+        self,
+        runtime: RunRuntime,
+        context: RunContext,
+        info: AgentInfo,
+        lineage: Lineage,
+        parent: AgentContext | None,
+        planned: PlannedAgent,
+        *,
+        is_default: bool = False,
+    ) -> None:
+        self.runtime = runtime
+        self.agent = info
+        self.key = info.agent_key
+        self.lineage = lineage
+        self.parent = parent
+        self.is_default = is_default
+        self.status = "open"
+        self.steps: deque[StepContext] = deque(maxlen=_STEPS_KEPT)
+        self.span: RecordedSpan | None = None
+        self._context = context
+        self._planned = planned
+        self._result: Any = _NOTHING
+        self._opened: Token[Position | None] | None = None
+        self._token: Any = None
+        self.attributes: dict[str, Any] = {
+            **lineage.attributes(),
+            semconv.AGENT_KEY: info.agent_key,
+            semconv.AGENT_PATH: json_text(info.path),
+            semconv.GEN_AI_AGENT_NAME: info.name,
+        }
+
+    # --- For the user -----------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.agent.name
+
+    @property
+    def run_context(self) -> RunContext:
+        return self._context
+
+    @property
+    def is_replaying(self) -> bool:
+        return self.runtime.is_replaying
+
+    def set_state(self, key: str, value: Any) -> None:
+        """Keep a value in this agent's own state."""
+        self.runtime.set_state(self.key, key, value, current_position.get())
+
+    def get_state(self, key: str, default: Any = None) -> Any:
+        """A copy of a value of this agent's state."""
+        return self.runtime.get_state(self.key, key, default)
+
+    def delete_state(self, key: str) -> None:
+        """Take a key out of this agent's state."""
+        self.runtime.delete_state(self.key, key, current_position.get())
+
+    async def checkpoint(self, name: str = "", extra_state: dict[str, Any] | None = None) -> Checkpoint:
+        """Keep the whole state as it is now. When this returns, the server has it."""
+        return await self.runtime.checkpoint(self._position(), name, extra_state)
+
+    def checkpoint_sync(self, name: str = "", extra_state: dict[str, Any] | None = None) -> Checkpoint:
+        """The same for code without an event loop."""
+        return self.runtime.checkpoint_sync(self._position(), name, extra_state)
+
+    def start_step(
+        self,
+        name: str,
+        kind: str = "custom",
+        input_args: tuple[Any, ...] = (),
+        input_kwargs: dict[str, Any] | None = None,
+    ) -> StepContext:
+        """Start a step by hand; end it with `complete` or `fail`, or use it as a block. May be awaited."""
+        from ._steps import step_by_hand
+
+        return step_by_hand(self._position(), name, kind, {"args": list(input_args), "kwargs": input_kwargs or {}})
+
+    def complete(self, result: Any = None) -> Done:
+        """End the agent with this result. May be awaited."""
+        self._result = result
+        if self._opened is None:
+            with never_raise("completing an agent"):
+                self.finish(result)
+        return DONE
+
+    def fail(self, error: BaseException) -> Done:
+        """End the agent with an error. May be awaited."""
+        with never_raise("failing an agent"):
+            self.finish_failed(error)
+        return DONE
+
+    # --- Start and end ----------------------------------------------------------------------------
+
+    def _position(self) -> Position:
+        position = current_position.get()
+        if position is None or position.runtime is not self.runtime:
+            return Position(self.runtime, self._context, self, None, self.runtime.root_scope)
+        return position if position.agent is self else position._replace(agent=self)
+
+    def provide(self, cls: type) -> Any:
+        """The context of this class as the agent's body sees it, or None."""
+        if issubclass(cls, AgentContext):
+            return self
+        if issubclass(cls, RunContext):
+            return self._context if isinstance(self._context, cls) else None
+        return None
+
+    def start(self) -> RecordedSpan:
+        """Start the span; the second time, nothing."""
+        if self.span is None:
+            self.span = self.runtime.start_agent_span(self, self._planned)
+        return self.span
+
+    def enter(self) -> None:
+        """Start the agent and make it current."""
+        span = self.start()
+        position = self._planned.position
+        inner = Position(self.runtime, self._context, self, position.step, position.scope)
+        self._opened = current_position.set(inner)
+        self._token = otel_context.attach(set_span_in_context(span))
+
+    def exit(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            try:
+                current_position.reset(opened)
+            except ValueError:
+                return
+            otel_context.detach(self._token)
+
+    def leave(self, result: Any) -> None:
+        """The body returned: record its result."""
+        self.exit()
+        self.finish(result if self._result is _NOTHING else self._result)
+
+    def leave_failed(self, error: BaseException) -> None:
+        """The body raised: record the error."""
+        self.exit()
+        self.finish_failed(error)
+
+    def finish(self, result: Any) -> None:
+        if self.status == "open":
+            encoded = self.runtime.encode(result)
+            self._end("completed", {semconv.AGENT_RESULT: payload_text(encoded.json, self._limit)})
+
+    def finish_failed(self, error: BaseException) -> None:
+        if self.status == "open":
+            encoded = self.runtime.encode_error(error)
+            if self.span is not None:
+                self.span.set_error(error)
+            ending = {
+                semconv.AGENT_ERROR: payload_text(encoded.json, self._limit),
+                semconv.ERROR_TYPE: error_type(error),
+            }
+            self._end("failed" if isinstance(error, Exception) else "cancelled", ending)
+
+    @property
+    def _limit(self) -> int:
+        return self.runtime.recorder.max_payload_bytes
+
+    def _end(self, status: str, ending: dict[str, Any]) -> None:
+        self.status = status
+        if self.span is None:
+            return
+        seq, number = self.runtime.tick_and_number()
+        ending[semconv.AGENT_STATUS] = status
+        ending[semconv.AGENT_SEQ_END] = seq
+        ending[semconv.NUMBER] = number
+        self.span.attributes.update(ending)
+        self.span.end()
+
+    # --- As a block -------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        with never_raise("entering an agent"):
+            self.enter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        with never_raise("ending an agent"):
+            if error is None:
+                self.leave(None)
+            else:
+                self.leave_failed(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self
+        yield

@@ -1,0 +1,214 @@
+"""One call of a decorated function: begin, the user's function, end.
+
+    decorator → **wrap** → begin → function → leave
+
+The same few lines serve runs, agents and steps: each begins with an activity that can be entered
+and left. In a replay a step's activity may be answered from the record instead (`_replayed_step`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from contextvars import Token
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import set_span_in_context
+
+from . import _runs, _tasks
+from ._boundary import never_raise
+from ._replayed_step import answer_or_drive, answer_or_run, decide
+from ._scope import Position, current_position
+
+if TYPE_CHECKING:
+    from ._decorators import Decorated
+    from ._run import RunRuntime
+    from ._signature import Signature
+
+R = TypeVar("R")
+
+_beginning = never_raise("beginning a recording")
+_entering = never_raise("entering a recording")
+_ending = never_raise("ending a recording")
+
+
+class Activity(Protocol):
+    """A run, an agent or a step, as a call goes through it."""
+
+    @property
+    def runtime(self) -> RunRuntime: ...
+    def enter(self) -> None: ...
+    def leave(self, result: Any) -> None: ...
+    def leave_failed(self, error: BaseException) -> None: ...
+
+
+Opening = tuple[Any, tuple[Any, ...], dict[str, Any]]
+Begin = Callable[[tuple[Any, ...], dict[str, Any], dict[str, Any]], Opening | None]
+
+
+class RunCall:
+    """A run as an activity: it makes itself current, and itself the parent of what follows."""
+
+    def __init__(self, runtime: RunRuntime) -> None:
+        self.runtime = runtime
+        self._position = Position(runtime, runtime.context, None, None, runtime.root_scope)
+        self._opened: Token[Position | None] | None = None
+        self._token: Any = None
+
+    def provide(self, cls: type) -> Any:
+        return provide(self._position, cls)
+
+    def enter(self) -> None:
+        self._opened = current_position.set(self._position)
+        self._token = otel_context.attach(set_span_in_context(self.runtime.span))
+        _tasks.join_loop(self.runtime.loops)
+
+    def _exit(self) -> None:
+        if self._opened is not None:
+            current_position.reset(self._opened)
+            otel_context.detach(self._token)
+
+    def leave(self, result: Any) -> None:
+        self._exit()
+        _runs.finish(self.runtime, result)
+
+    def leave_failed(self, error: BaseException) -> None:
+        self._exit()
+        _runs.finish_failed(self.runtime, error)
+
+
+def provide(position: Position, cls: type) -> Any:
+    """The current context of this class, or None."""
+    from ._agent_context import AgentContext
+    from ._run_context import RunContext
+
+    if issubclass(cls, RunContext):
+        return position.context if isinstance(position.context, cls) else None
+    if issubclass(cls, AgentContext):
+        return position.agent or position.runtime.default_agent()
+    return position.step
+
+
+def wrap(
+    function: Callable[..., R],
+    begin: Begin,
+    signature: Signature,
+    *,
+    begins_when_awaited: bool = False,
+    outside: Callable[[Callable[..., R]], Callable[..., R]] | None = None,
+) -> Decorated[R]:
+    """The function, recorded. `begin` is called at the call; None from it means: not recorded here."""
+    is_async = inspect.iscoroutinefunction(function)
+    wrapped_outside: Callable[..., R] | None = None
+
+    def call(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
+        nonlocal wrapped_outside
+        if outside is not None and current_position.get() is None:
+            wrapped_outside = wrapped_outside or outside(cast("Callable[..., R]", wrapper))
+            return wrapped_outside.with_options(**options)(*args, **kwargs)  # type: ignore[attr-defined]
+        if is_async:
+            if begins_when_awaited:
+                return named(_begin_and_drive(function, begin, args, kwargs, options))
+            opening = _begin(begin, args, kwargs, options)
+            if opening is None:
+                return function(*args, **kwargs)
+            if (decision := decide(opening[0])) is not None:
+                return named(answer_or_drive(decision, opening[0], _drive(function, *opening)))
+            return named(_drive(function, *opening))
+        opening = _begin(begin, args, kwargs, options)
+        if opening is None:
+            return function(*args, **kwargs)
+        if (decision := decide(opening[0])) is not None:
+            return answer_or_run(decision, opening[0], functools.partial(_run, function, *opening))
+        return _run(function, *opening)
+
+    def named(coroutine: Any) -> Any:
+        # Task frames are counted by the name of the coroutine: it has to be the user's.
+        coroutine.__qualname__ = function.__qualname__
+        return coroutine
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return call(args, kwargs, {})
+
+    def with_options(**options: Any) -> Callable[..., Any]:
+        _check_options(options)
+        given = {name: value for name, value in options.items() if value is not None}
+
+        @functools.wraps(function)
+        def configured(*args: Any, **kwargs: Any) -> Any:
+            return call(args, kwargs, given)
+
+        return mark_coroutine(configured) if is_async else configured
+
+    wrapper.with_options = with_options  # type: ignore[attr-defined]
+    wrapper.signature = signature  # type: ignore[attr-defined]
+    return cast("Decorated[R]", mark_coroutine(wrapper) if is_async else wrapper)
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    unknown = options.keys() - {"context", "state", "conversation_id"}
+    if unknown:
+        raise TypeError(f"with_options() got an unexpected keyword argument {min(unknown)!r}")
+
+
+def mark_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Have frameworks see the plain `def` for what it returns."""
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(function)
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return function
+
+
+def _begin(
+    begin: Begin, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
+) -> Opening | None:
+    with _beginning:
+        return begin(args, kwargs, options)
+    return None
+
+
+def _run(function: Callable[..., R], activity: Activity, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+    with _entering:
+        activity.enter()
+    try:
+        result = function(*args, **kwargs)
+    except BaseException as error:
+        with _ending:
+            activity.leave_failed(error)
+        raise
+    with _ending:
+        activity.leave(result)
+    return result
+
+
+async def _drive(function: Callable[..., Any], activity: Activity, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    with _entering:
+        activity.enter()
+        _tasks.join_loop(activity.runtime.loops)
+    try:
+        result = await function(*args, **kwargs)
+    except BaseException as error:
+        with _ending:
+            activity.leave_failed(error)
+        raise
+    with _ending:
+        activity.leave(result)
+    return result
+
+
+async def _begin_and_drive(
+    function: Callable[..., Any],
+    begin: Begin,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: dict[str, Any],
+) -> Any:
+    opening = _begin(begin, args, kwargs, options)
+    if opening is None:
+        return await function(*args, **kwargs)
+    return await _drive(function, *opening)

@@ -1,0 +1,99 @@
+"""Checkpoints: the whole state of a run at one moment, as spans.
+
+    checkpoint() or the byte rule → **snapshot** → checkpoint spans → server folds from there
+
+A snapshot over the payload limit is cut by key into parts. An explicit checkpoint returns when the
+server has acknowledged it and everything before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import semconv
+from ._codec import encode
+from ._content import is_over, json_text, payload_text, truncated
+
+if TYPE_CHECKING:
+    from ._run import RunRuntime
+
+Values = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint as its maker sees it."""
+
+    checkpoint_id: str
+    name: str
+    seq: int
+    root: str
+    is_durable: bool = False
+
+
+def snapshot(
+    runtime: RunRuntime,
+    *,
+    name: str = "",
+    seq: int | None = None,
+    occurrence: int | None = None,
+    extra: dict[str, Any] | None = None,
+    is_auto: bool = True,
+) -> Checkpoint:
+    """Emit the state as it is now. Called under the run's lock, so that nothing is written in between."""
+    limit = runtime.recorder.max_payload_bytes
+    number_seq = runtime.tick() if seq is None else seq
+    checkpoint = Checkpoint(
+        checkpoint_id=f"{runtime.run_id}-{number_seq}", name=name, seq=number_seq, root=runtime.state.root
+    )
+    shared: dict[str, Any] = {
+        **runtime.attributes,
+        semconv.KIND: "checkpoint",
+        semconv.PROCESS: runtime.recorder.process,
+        semconv.CHECKPOINT_ID: checkpoint.checkpoint_id,
+        semconv.CHECKPOINT_NAME: name,
+        semconv.CHECKPOINT_ROOT: checkpoint.root,
+        semconv.CHECKPOINT_SEQ: number_seq,
+        semconv.CHECKPOINT_AUTO: is_auto,
+        semconv.CHECKPOINT_OPEN_STEPS: json_text(list(runtime.writing_steps)),
+    }
+    if runtime.last_step_key is not None:
+        shared[semconv.CHECKPOINT_AFTER_STEP_KEY] = runtime.last_step_key
+    if occurrence is not None:
+        shared[semconv.CHECKPOINT_OCCURRENCE] = occurrence
+    if extra is not None:
+        shared[semconv.CHECKPOINT_EXTRA] = payload_text(encode(extra).json, limit)
+    parts = list(cut(runtime.state.values(), limit))
+    for part, text in enumerate(parts, start=1):
+        own = {
+            semconv.CHECKPOINT_VALUES: text,
+            semconv.CHECKPOINT_PART: part,
+            semconv.CHECKPOINT_PARTS: len(parts),
+            semconv.NUMBER: runtime.next_number(),
+        }
+        runtime.recorder.point(f"checkpoint {name}".rstrip(), runtime.span.context, {**shared, **own})
+    runtime.state.snapshot_taken(sum(map(len, parts)))
+    return checkpoint
+
+
+def cut(values: Values, limit: int) -> Iterator[str]:
+    """The values' JSON text; more than one when it is over the limit, each with some of the keys."""
+    whole = json_text(values)
+    if not is_over(whole, limit):
+        yield whole
+        return
+    part: Values = {}
+    size = 0
+    for scope, keys in values.items():
+        for key, encoded in keys.items():
+            text = json_text(encoded)
+            if is_over(text, limit // 2):
+                encoded, text = truncated(text), ""
+            if size and size + len(text.encode()) > limit // 2:
+                yield json_text(part)
+                part, size = {}, 0
+            part.setdefault(scope, {})[key] = encoded
+            size += len(text.encode()) + len(key)
+    yield json_text(part)

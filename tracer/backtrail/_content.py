@@ -1,0 +1,80 @@
+"""Payloads on their way onto a span: text of bounded size.
+
+    encoded value → **payload text** → span attribute → contents table
+
+Above the limit the text is replaced by its length, its hash and its head: the page can say what was
+there, and no replay takes a part for the whole.
+"""
+
+from hashlib import sha256
+from typing import Any
+
+from pydantic_core import to_json
+
+from . import semconv
+
+HEAD_BYTES = 65_536
+DEFAULT_MAX_PAYLOAD_BYTES = 4_194_304
+
+PAYLOAD_ATTRIBUTES = frozenset(
+    {
+        semconv.GEN_AI_TOOL_CALL_ARGUMENTS,
+        semconv.GEN_AI_TOOL_CALL_RESULT,
+        semconv.GEN_AI_TOOL_DEFINITIONS,
+        semconv.GEN_AI_SYSTEM_INSTRUCTIONS,
+        semconv.GEN_AI_INPUT_MESSAGES,
+        semconv.GEN_AI_OUTPUT_MESSAGES,
+        semconv.RUN_INPUT,
+        semconv.RUN_RESULT,
+        semconv.RUN_ERROR,
+        semconv.RUN_CONTEXT,
+        semconv.AGENT_METADATA,
+        semconv.AGENT_INPUT,
+        semconv.AGENT_RESULT,
+        semconv.AGENT_ERROR,
+        semconv.STEP_INPUT,
+        semconv.STEP_RESULT,
+        semconv.STEP_ERROR,
+        semconv.STEP_DELTAS,
+        semconv.STATE_DELTAS,
+        semconv.CHECKPOINT_VALUES,
+        semconv.CHECKPOINT_EXTRA,
+        semconv.EFFECT_VALUE,
+    }
+)
+
+
+def json_text(encoded: Any) -> str:
+    """The text of encoded JSON, keys in the order they came; the canonical text sorts them."""
+    return to_json(encoded).decode()
+
+
+def is_over(text: str, limit: int) -> bool:
+    # Characters bound bytes from both sides; most texts are decided without encoding them.
+    return len(text) > limit or (len(text) * 4 > limit and not text.isascii() and len(text.encode()) > limit)
+
+
+def payload_text(encoded: Any, limit: int) -> str:
+    """The JSON text of an encoded value, or of its truncated stand-in."""
+    text = json_text(encoded)
+    return truncated_text(text) if is_over(text, limit) else text
+
+
+def truncated_text(text: str, head_bytes: int = HEAD_BYTES) -> str:
+    return json_text(truncated(text, head_bytes))
+
+
+def truncated(text: str, head_bytes: int = HEAD_BYTES) -> dict[str, Any]:
+    data = text.encode()
+    head = data[:head_bytes].decode("utf-8", "ignore")
+    return {"$t": "truncated", "v": {"bytes": len(data), "sha256": sha256(data).hexdigest(), "head": head}}
+
+
+def digests_text(attributes: dict[str, Any]) -> str | None:
+    """`{attribute: [bytes, sha256]}` of the payloads among the attributes."""
+    digests = {}
+    for name in attributes.keys() & PAYLOAD_ATTRIBUTES:
+        if isinstance(text := attributes[name], str):
+            data = text.encode("utf-8", "surrogatepass")
+            digests[name] = [len(data), sha256(data).hexdigest()]
+    return json_text(dict(sorted(digests.items()))) if digests else None

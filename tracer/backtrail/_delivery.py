@@ -1,0 +1,78 @@
+"""One request with spans, and what became of it.
+
+    _processor → **OtlpDelivery** → POST /v1/traces → the receiver
+
+The stock OTLP exporter encodes, sends, and retries what the server asks to have again. It answers
+only yes or no; a hook on its HTTP session tells us which no it was, because spans that a server
+refuses for good must not be offered for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum, auto
+from typing import Any, Protocol
+
+import requests
+from google.protobuf.message import DecodeError
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+
+from ._boundary import logger
+
+_TRY_AGAIN = frozenset({408, 429, 502, 503, 504})
+_MAX_ANSWER_BYTES = 65_536
+
+
+class Outcome(Enum):
+    DELIVERED = auto()
+    REFUSED = auto()
+    UNREACHABLE = auto()
+
+
+class Delivery(Protocol):
+    """What the processor sends through."""
+
+    def send(self, spans: Sequence[ReadableSpan]) -> Outcome: ...
+    def shutdown(self) -> None: ...
+    def renew(self) -> None: ...
+
+
+class OtlpDelivery:
+    """Sends to one OTLP/HTTP endpoint."""
+
+    def __init__(self, endpoint: str, headers: Mapping[str, str]) -> None:
+        self._endpoint = endpoint
+        self._headers = dict(headers)
+        self._status: int | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        """A new connection; a forked process must not share its parent's."""
+        session = requests.Session()
+        session.hooks["response"].append(self._note_answer)
+        self._exporter = OTLPSpanExporter(endpoint=self._endpoint, headers=self._headers, session=session)
+
+    def send(self, spans: Sequence[ReadableSpan]) -> Outcome:
+        self._status = None
+        if self._exporter.export(spans) is SpanExportResult.SUCCESS:
+            return Outcome.DELIVERED
+        if self._status is not None and 400 <= self._status < 500 and self._status not in _TRY_AGAIN:
+            return Outcome.REFUSED
+        return Outcome.UNREACHABLE
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def _note_answer(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        self._status = response.status_code
+        if response.status_code != 200 or int(response.headers.get("content-length") or 0) > _MAX_ANSWER_BYTES:
+            return
+        try:
+            partial = ExportTraceServiceResponse.FromString(response.content).partial_success
+        except DecodeError:
+            return
+        if partial.rejected_spans:
+            logger.warning("the server rejected %d spans: %s", partial.rejected_spans, partial.error_message)

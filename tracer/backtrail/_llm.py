@@ -1,0 +1,48 @@
+"""A model call in the words of OpenTelemetry's GenAI conventions.
+
+    step.record_llm(…) → **attributes** → gen_ai.* on the step's span → tokens and cost
+
+Messages are written as they are given, as JSON text; usage counts what the provider counts, cached
+tokens within the input and reasoning within the output.
+"""
+
+from typing import Any
+
+from . import semconv
+from ._codec import encode
+from ._content import payload_text
+
+_NAMES = {
+    "provider": semconv.GEN_AI_PROVIDER_NAME,
+    "request_model": semconv.GEN_AI_REQUEST_MODEL,
+    "response_model": semconv.GEN_AI_RESPONSE_MODEL,
+    "response_id": semconv.GEN_AI_RESPONSE_ID,
+    "finish_reasons": semconv.GEN_AI_RESPONSE_FINISH_REASONS,
+    "input_tokens": semconv.GEN_AI_USAGE_INPUT_TOKENS,
+    "output_tokens": semconv.GEN_AI_USAGE_OUTPUT_TOKENS,
+    "cache_read_input_tokens": semconv.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,
+    "cache_write_input_tokens": semconv.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS,
+    "reasoning_output_tokens": semconv.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
+    "cost_usd": semconv.GEN_AI_USAGE_COST,
+    "system_instructions": semconv.GEN_AI_SYSTEM_INSTRUCTIONS,
+    "input_messages": semconv.GEN_AI_INPUT_MESSAGES,
+    "output_messages": semconv.GEN_AI_OUTPUT_MESSAGES,
+    "tool_definitions": semconv.GEN_AI_TOOL_DEFINITIONS,
+}
+_PAYLOADS = frozenset({"system_instructions", "input_messages", "output_messages", "tool_definitions"})
+
+
+def attributes(max_payload_bytes: int, **said: Any) -> dict[str, Any]:
+    """The attributes for what is known; what is None is left out."""
+    found: dict[str, Any] = {}
+    for word, value in said.items():
+        if value is None:
+            continue
+        if word in _PAYLOADS:
+            value = payload_text(encode(value).json, max_payload_bytes)
+        elif word == "finish_reasons":
+            value = list(value)
+        elif word == "cost_usd":
+            value = float(value)
+        found[_NAMES[word]] = value
+    return found

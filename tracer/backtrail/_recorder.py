@@ -1,0 +1,113 @@
+"""Where spans are made and where they go: the part of `configure()` that recording needs.
+
+    configure → **Recorder** → RecordedSpan → SpanSink (our processor)
+
+One recorder is current in the process; a run keeps the one it started with. Before `configure()`
+a recorder without a sink stands in: contexts and state work, nothing is recorded.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
+
+from . import semconv
+from ._content import DEFAULT_MAX_PAYLOAD_BYTES, is_over, truncated_text
+from ._span import RecordedSpan
+from ._version import __version__
+
+Durability = Literal["async", "sync", "exit"]
+
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_PENDING_PAYLOAD_BYTES = 65_536
+_NO_SPAN_ID = "0" * 16
+
+
+class SpanSink(Protocol):
+    """What takes finished spans; `_processor.Processor` in a program, a list in tests."""
+
+    def opened(self, span: RecordedSpan) -> None: ...
+    def closed(self, span: RecordedSpan) -> None: ...
+    def on_end(self, span: ReadableSpan) -> None: ...
+    def flush(self, timeout: float) -> bool: ...
+    def lost_of(self, trace_id: int) -> int: ...
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Makes spans and hands the finished ones on."""
+
+    sink: SpanSink | None = None
+    resource: Resource = field(default_factory=lambda: Resource({}))
+    ids: IdGenerator = field(default_factory=RandomIdGenerator)
+    clock: Callable[[], int] = time.time_ns
+    process: str = field(default_factory=lambda: os.urandom(4).hex())
+    durability: Durability = "async"
+    max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
+    scope: InstrumentationScope = field(default_factory=lambda: InstrumentationScope("backtrail", __version__))
+
+    def start_root(self, name: str, trace_id: int, attributes: dict[str, Any], links: Sequence[Link]) -> RecordedSpan:
+        context = SpanContext(trace_id, self.ids.generate_span_id(), False, _SAMPLED)
+        return RecordedSpan(self, name, context, None, attributes, self.clock(), links=links)
+
+    def start(
+        self,
+        name: str,
+        parent: SpanContext,
+        attributes: dict[str, Any],
+        kind: SpanKind = SpanKind.INTERNAL,
+        start_time: int | None = None,
+    ) -> RecordedSpan:
+        context = SpanContext(parent.trace_id, self.ids.generate_span_id(), False, _SAMPLED)
+        return RecordedSpan(
+            self, name, context, parent, attributes, self.clock() if start_time is None else start_time, kind
+        )
+
+    def point(self, name: str, parent: SpanContext, attributes: dict[str, Any]) -> RecordedSpan:
+        """A span without length: a state write, a checkpoint, an effect."""
+        span = self.start(name, parent, attributes)
+        span.end(span.start_time)
+        return span
+
+    def pending(self, span: RecordedSpan) -> None:
+        """Let a row stand in for a span that may never end."""
+        real = span.context
+        attributes: dict[str, Any] = {}
+        for name, value in span.attributes.copy().items():
+            is_long = isinstance(value, str) and is_over(value, _PENDING_PAYLOAD_BYTES)
+            attributes[name] = truncated_text(value, 1024) if is_long else value
+        attributes[semconv.PENDING_OF] = f"{real.span_id:016x}"
+        attributes[semconv.PENDING_PARENT] = f"{span.parent.span_id:016x}" if span.parent else _NO_SPAN_ID
+        attributes[semconv.PENDING_KIND] = attributes.get(semconv.KIND, "")
+        attributes[semconv.KIND] = "pending"
+        stand_in = self.start(span.name, real, attributes, span.kind, span.start_time)
+        stand_in.end(span.start_time)
+
+    def finish(self, span: RecordedSpan) -> None:
+        if self.sink is not None:
+            self.sink.on_end(span.readable())
+
+    def flush(self, timeout: float) -> bool:
+        """Whether everything recorded so far has been acknowledged."""
+        return self.sink is not None and self.sink.flush(timeout)
+
+
+_current = Recorder()
+
+
+def current_recorder() -> Recorder:
+    return _current
+
+
+def set_current_recorder(recorder: Recorder) -> None:
+    global _current
+    _current = recorder

@@ -1,0 +1,198 @@
+"""RunContext: the data a user passes along a run, and the run seen from inside it.
+
+    main(…, context=AppContext(…)) → **RunContext** → every agent and step of the run
+
+The object is the user's: subclasses are dataclasses, frozen or not, and we never write to them. What
+is current lives in a context variable; the methods here find it there.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from ._scope import Position, current_position
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from ._agent_context import AgentContext
+    from ._checkpoint import Checkpoint
+    from ._done import Done
+    from ._run import Branch, RunInfo, Totals
+    from .client import Client
+
+T = TypeVar("T")
+
+
+class _FromRun(Generic[T]):
+    """An attribute read from the current run. A user's field of the same name wins over it."""
+
+    def __init__(self, read: Callable[[Position], T]) -> None:
+        self._read = read
+
+    def __get__(self, instance: object, owner: type) -> T:
+        if instance is None:
+            # `dataclass` would take anything else for the default of a field of this name.
+            raise AttributeError
+        return self._read(active_position())
+
+
+def active_position() -> Position:
+    position = current_position.get()
+    if position is None:
+        raise RuntimeError("no run is active here; call this inside a function decorated with @backtrail.run")
+    return position
+
+
+def _client(position: Position) -> Client:
+    from ._current import get_current_client
+
+    return get_current_client()
+
+
+class RunContext:
+    """What a run carries along: the original query, free metadata, and the fields of your subclass.
+
+        @dataclass
+        class AppContext(RunContext):
+            user_id: str
+
+        await main("Where is my order?", context=AppContext(user_id="123"))
+    """
+
+    query: str
+    metadata: dict[str, Any]
+
+    if not TYPE_CHECKING:
+
+        def __init_subclass__(cls, **arguments: Any) -> None:
+            """Give the dataclass about to be made our two fields.
+
+            They are not inherited from a dataclass, because that would have to be either frozen or
+            not, and its subclasses with it.
+            """
+            super().__init_subclass__(**arguments)
+            if any(dataclasses.is_dataclass(base) for base in cls.__mro__[1:]):
+                return
+            own = dict(inspect.get_annotations(cls))
+            cls.__annotations__ = {**own, "query": own.get("query", str), "metadata": own.get("metadata", dict)}
+            if "query" not in cls.__dict__:
+                cls.query = dataclasses.field(default="", repr=False, kw_only=True)
+            if "metadata" not in cls.__dict__:
+                cls.metadata = dataclasses.field(default_factory=dict, kw_only=True)
+
+    def __init__(self, *, query: str = "", metadata: dict[str, Any] | None = None) -> None:
+        self.query = query
+        self.metadata = metadata if metadata is not None else {}
+
+    client = _FromRun(_client)
+    run: _FromRun[RunInfo] = _FromRun(lambda position: position.runtime.info)
+    is_replaying = _FromRun(lambda position: position.runtime.is_replaying)
+    in_cached_prefix = _FromRun(lambda position: position.runtime.in_cached_prefix(position))
+    agents: _FromRun[list[AgentContext]] = _FromRun(lambda position: list(position.runtime.agents))
+    agent: _FromRun[AgentContext] = _FromRun(lambda position: position.agent or position.runtime.default_agent())
+    totals: _FromRun[Totals] = _FromRun(lambda position: position.runtime.totals)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A value of `metadata`."""
+        return self.metadata.get(key, default)
+
+    def with_metadata(self, **values: Any) -> Self:
+        """A copy of this context with more metadata."""
+        return replaced(self, metadata={**self.metadata, **values})
+
+    def set_state(self, key: str, value: Any) -> None:
+        """Keep a value in the run's state: part of every later checkpoint, back again in a replay."""
+        position = active_position()
+        position.runtime.set_state("run", key, value, position)
+
+    def get_state(self, key: str, default: Any = None) -> Any:
+        """A copy of a value of the run's state."""
+        return active_position().runtime.get_state("run", key, default)
+
+    def delete_state(self, key: str) -> None:
+        """Take a key out of the run's state."""
+        position = active_position()
+        position.runtime.delete_state("run", key, position)
+
+    async def checkpoint(self, name: str = "", extra: dict[str, Any] | None = None) -> Checkpoint:
+        """Keep the whole state as it is now. When this returns, the server has it."""
+        position = active_position()
+        return await position.runtime.checkpoint(position, name, extra)
+
+    def checkpoint_sync(self, name: str = "", extra: dict[str, Any] | None = None) -> Checkpoint:
+        """The same for code without an event loop."""
+        position = active_position()
+        return position.runtime.checkpoint_sync(position, name, extra)
+
+    def start_agent(
+        self, name: str, agent_config_id: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> AgentContext:
+        """Start an agent by hand; `async with` or `with` makes it current. May be awaited."""
+        position = active_position()
+        return position.runtime.start_agent(position, name, agent_config_id, metadata)
+
+    def complete(self, result: Any = None) -> Done:
+        """End the run's agents and mark the run completed with this result. May be awaited."""
+        return active_position().runtime.complete(result)
+
+    def fail(self, error: BaseException) -> Done:
+        """End the run's agents and mark the run failed. May be awaited."""
+        return active_position().runtime.fail(error)
+
+    def branch(self, key: str) -> Branch:
+        """Name what follows in this block, so that steps in it are told apart from those of other branches."""
+        return active_position().runtime.branch(key)
+
+    def run_in_thread(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
+        """`asyncio.to_thread`, with the run carried into the thread."""
+        return active_position().runtime.run_in_thread(function, *args, **kwargs)
+
+    def submit(self, executor: Executor, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
+        """`executor.submit`, with the run carried into the thread."""
+        return active_position().runtime.submit(executor, function, *args, **kwargs)
+
+    def now(self) -> datetime:
+        """The time, the same again in a replay."""
+        from ._effects import now_utc
+
+        return now_utc()
+
+    def uuid(self) -> UUID:
+        """A random UUID, the same again in a replay."""
+        from ._effects import random_uuid
+
+        return random_uuid()
+
+    def random(self) -> float:
+        """A random number from 0 to 1, the same again in a replay."""
+        from ._effects import random_number
+
+        return random_number()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(metadata={self.metadata!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return bool(vars(self) == vars(other))
+
+    __hash__ = object.__hash__
+
+
+C = TypeVar("C", bound=RunContext)
+
+
+def replaced(context: C, **fields: Any) -> C:
+    """A copy with other fields. Unlike `dataclasses.replace`, no `__init__` of the user's runs again."""
+    twin = copy.copy(context)
+    for name, value in fields.items():
+        object.__setattr__(twin, name, value)
+    return twin

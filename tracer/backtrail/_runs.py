@@ -1,0 +1,168 @@
+"""A run's beginning and end: the root span, the first and the last snapshot.
+
+    main(…) → **start_run → finish** → run span, pending row, snapshots
+
+The run's span is the root of a trace of its own; what was current before is linked, not its parent.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import Link, get_current_span
+
+from . import _tasks, semconv
+from ._boundary import logger
+from ._checkpoint import snapshot
+from ._codec import encode
+from ._content import payload_text
+from ._recorder import current_recorder
+from ._replayed_run import end_attributes, replay_link, restore_state, start_attributes, take_start
+from ._run import RunRuntime, active_runs, context_json
+from ._run_context import RunContext, replaced
+from ._span import error_type
+from ._state import StateValue
+from ._version import __version__
+from .canonical import H
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+WIRE = 1
+
+_has_warned = False
+
+
+def start_run(
+    name: str,
+    context: RunContext,
+    *,
+    query: str = "",
+    input_json: Any = None,
+    state: dict[str, Any] | None = None,
+    conversation_id: str | None = None,
+    entrypoint: str | None = None,
+    code_hash: str | None = None,
+    lineage_id: str | None = None,
+) -> RunRuntime:
+    """Start the run's span and take the snapshot at seq 0. The caller makes it current."""
+    recorder = current_recorder()
+    _warn_if_unconfigured(recorder.sink is None)
+    if not context.query and query:
+        context = replaced(context, query=query)
+    replayed = take_start()
+    replay = replayed.replay if replayed is not None else None
+    if replay is not None:
+        lineage_id = replay.bundle.target.lineage_id
+    runtime = RunRuntime(
+        recorder, name, context, lineage_id=lineage_id, conversation_id=conversation_id, replay=replay
+    )
+    if replayed is not None:
+        replayed.run_id = runtime.run_id
+    recorded_context = context_json(context)
+    limit = recorder.max_payload_bytes
+    attributes: dict[str, Any] = {
+        **runtime.attributes,
+        semconv.KIND: "run",
+        semconv.PROCESS: recorder.process,
+        semconv.RUN_NAME: name,
+        semconv.RUN_LINEAGE_ID: runtime.lineage_id,
+        semconv.RUN_INPUT: payload_text(input_json, limit),
+        semconv.RUN_INPUT_HASH: H(input_json),
+        semconv.RUN_CONTEXT: payload_text(recorded_context, limit),
+        semconv.RUN_CONTEXT_HASH: H(recorded_context["fields"]),
+        semconv.WIRE: WIRE,
+        semconv.SDK_VERSION: __version__,
+        semconv.PYTHON: platform.python_version(),
+    }
+    if replay is not None:
+        attributes.update(start_attributes(replay))
+    if entrypoint is not None:
+        attributes[semconv.RUN_ENTRYPOINT] = entrypoint
+    if code_hash is not None:
+        attributes[semconv.RUN_ENTRY_CODE_HASH] = code_hash
+    links = (replay_link(replay),) if replay is not None else ()
+    caller = get_current_span().get_span_context()
+    if caller.is_valid:
+        links = (*links, Link(caller, {semconv.LINK: "caller"}))
+    runtime.span = recorder.start_root(name, runtime.trace_id, attributes, links)
+    active_runs[runtime.trace_id] = runtime
+    recorder.pending(runtime.span)
+    with runtime.lock:
+        for key, value in (state or {}).items():
+            runtime.state.set("run", key, StateValue(encode(value), value))
+        if replay is not None:
+            restore_state(runtime.state, replay)
+        snapshot(runtime, seq=0)
+    return runtime
+
+
+def finish(runtime: RunRuntime, result: Any) -> None:
+    """The run's function returned."""
+    if runtime.status != "open":
+        return
+    value = runtime.given_result[0] if runtime.given_result is not None else result
+    encoded = runtime.encode(value)
+    _end(runtime, "completed", {semconv.RUN_RESULT: payload_text(encoded.json, runtime.recorder.max_payload_bytes)})
+
+
+def finish_failed(runtime: RunRuntime, error: BaseException) -> None:
+    """The run's function raised."""
+    if runtime.status != "open":
+        return
+    encoded = runtime.encode_error(error)
+    ending: dict[str, Any] = {
+        semconv.RUN_ERROR: payload_text(encoded.json, runtime.recorder.max_payload_bytes),
+        semconv.ERROR_TYPE: error_type(error),
+    }
+    if (step_key := runtime.failed_step_key(error)) is not None:
+        ending[semconv.RUN_FAILED_STEP_KEY] = step_key
+    runtime.span.set_error(error)
+    _end(runtime, "failed" if isinstance(error, Exception) else "cancelled", ending)
+
+
+def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
+    for agent in reversed(runtime.agents):
+        if agent.status == "open" and agent.is_default:
+            agent.finish(None)
+    with runtime.lock:
+        snapshot(runtime)
+        seq, number = runtime.tick_and_number()
+        runtime.status = status
+        ending[semconv.RUN_STATUS] = status
+        ending[semconv.RUN_STATE_ROOT] = runtime.state.root
+        ending[semconv.RUN_SEQ_MAX] = seq
+        ending[semconv.RUN_NUMBER_MAX] = ending[semconv.NUMBER] = number
+        ending[semconv.RUN_STEP_COUNT] = runtime.step_count
+        if runtime.replay is not None:
+            ending.update(end_attributes(runtime.replay))
+        sink = runtime.recorder.sink
+        if sink is not None and (lost := sink.lost_of(runtime.trace_id)):
+            ending[semconv.RUN_LOST] = lost
+    runtime.span.attributes.update(ending)
+    runtime.span.end()
+    _tasks.leave_loops(runtime.loops)
+    if runtime.recorder.durability != "async":
+        runtime.recorder.flush(5.0)
+
+
+def context_for(
+    given: RunContext | None, current: RunContext | None, wanted: Callable[[], RunContext] = RunContext
+) -> RunContext:
+    """The context of a run or agent: the one handed over, with the query kept; else the current; else a new one."""
+    if given is None:
+        return current if current is not None else wanted()
+    if current is not None and current.query and not given.query:
+        return replaced(given, query=current.query)
+    return given
+
+
+def _warn_if_unconfigured(has_no_sink: bool) -> None:
+    global _has_warned
+    from ._configure import is_configured
+
+    if has_no_sink and not _has_warned and not is_configured():
+        _has_warned = True
+        logger.warning("backtrail.configure() was not called; runs are executed but not recorded")

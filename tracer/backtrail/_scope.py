@@ -1,0 +1,63 @@
+"""Where in the program a call stands: the position, its scope, and the counters that belong to it.
+
+    run → **scope** ─ task, thread, branch, step → frames → step keys
+
+A scope is a list of frames made when a task, thread or branch is made, which a program does in the
+same order in every run; when its steps start is up to the scheduler. Counters live in their scope,
+so that they go when it goes.
+"""
+
+from __future__ import annotations
+
+import json
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, NamedTuple
+
+from ._identity import Frame
+
+if TYPE_CHECKING:
+    from ._agent_context import AgentContext
+    from ._run import RunRuntime
+    from ._run_context import RunContext
+    from ._step_context import StepContext
+
+_to_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+class Scope:
+    """One list of frames and what has been counted in it. Counting happens under the run's lock."""
+
+    __slots__ = ("_counts", "_threads", "frames", "text")
+
+    def __init__(self, frames: tuple[Frame, ...] = ()) -> None:
+        self.frames = frames
+        self.text: str = _to_text(frames) if frames else "[]"
+        self._counts: dict[object, int] = {}
+        self._threads: dict[object, int] = {}
+
+    def count(self, thing: object) -> int:
+        """How many times this thing was counted here before."""
+        occurrence = self._counts.get(thing, 0)
+        self._counts[thing] = occurrence + 1
+        return occurrence
+
+    def is_contended(self, thing: object, thread: int) -> bool:
+        """Whether another thread has counted the thing here: then the order is the scheduler's."""
+        return self._threads.setdefault(thing, thread) != thread
+
+    def child(self, kind: str, name: str) -> Scope:
+        """The scope of the n-th task, thread or branch of this name."""
+        return Scope((*self.frames, (kind, name, self.count((kind, name)))))
+
+
+class Position(NamedTuple):
+    """Everything that is current at one point of the program."""
+
+    runtime: RunRuntime
+    context: RunContext
+    agent: AgentContext | None
+    step: StepContext | None
+    scope: Scope
+
+
+current_position: ContextVar[Position | None] = ContextVar("backtrail_position", default=None)

@@ -1,0 +1,151 @@
+"""Our own spans: recording ones, as light as a span can be.
+
+    decorator → **RecordedSpan** → _processor → OTLP
+
+They are OpenTelemetry spans to everybody else: current in the context, parents of what other
+instrumentation makes, open to `set_attribute`. Unlike the SDK's they take our attribute dict as it
+is, without cleaning it value by value, and have no limits: a cut payload is a broken payload.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import Link, SpanContext, SpanKind
+from opentelemetry.trace.status import Status, StatusCode
+
+if TYPE_CHECKING:
+    from ._recorder import Recorder
+
+UNSET = Status(StatusCode.UNSET)
+OK = Status(StatusCode.OK)
+
+
+class RecordedSpan(trace.Span):
+    """A span of ours between its start and its end."""
+
+    __slots__ = (
+        "_events",
+        "recorder",
+        "_status",
+        "attributes",
+        "context",
+        "end_time",
+        "kind",
+        "links",
+        "name",
+        "parent",
+        "start_time",
+    )
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        name: str,
+        context: SpanContext,
+        parent: SpanContext | None,
+        attributes: dict[str, Any],
+        start_time: int,
+        kind: SpanKind = SpanKind.INTERNAL,
+        links: Sequence[Link] = (),
+    ) -> None:
+        self.recorder = recorder
+        self.name = name
+        self.context = context
+        self.parent = parent
+        self.attributes = attributes
+        self.start_time = start_time
+        self.end_time: int | None = None
+        self.kind = kind
+        self.links = links
+        self._events: list[Event] | None = None
+        self._status = UNSET
+
+    def get_span_context(self) -> SpanContext:
+        return self.context
+
+    def is_recording(self) -> bool:
+        return self.end_time is None
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        self.set_attributes({key: value})
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        if self.end_time is None:
+            self.attributes.update(BoundedAttributes(attributes=attributes))
+
+    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+        if self.end_time is None:
+            if self._events is None:
+                self._events = []
+            cleaned = BoundedAttributes(attributes=attributes)
+            self._events.append(Event(name, cleaned, timestamp or self.recorder.clock()))
+
+    def add_link(self, context: SpanContext, attributes: Any = None) -> None:
+        if self.end_time is None and context.is_valid:
+            self.links = (*self.links, Link(context, BoundedAttributes(attributes=attributes)))
+
+    def update_name(self, name: str) -> None:
+        if self.end_time is None:
+            self.name = name
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        if self.end_time is None:
+            self._status = status if isinstance(status, Status) else Status(status, description)
+
+    def record_exception(
+        self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
+    ) -> None:
+        described = {
+            "exception.type": error_type(exception),
+            "exception.message": _message(exception),
+            "exception.stacktrace": "".join(traceback.format_exception(exception)),
+            "exception.escaped": str(escaped),
+        }
+        self.add_event("exception", {**described, **(attributes or {})}, timestamp)
+
+    def set_error(self, error: BaseException) -> None:
+        self.record_exception(error, escaped=True)
+        self._status = Status(StatusCode.ERROR, f"{type(error).__name__}: {_message(error)}")
+
+    def end(self, end_time: int | None = None) -> None:
+        if self.end_time is not None:
+            return
+        recorder = self.recorder
+        self.end_time = end_time if end_time is not None else recorder.clock()
+        recorder.finish(self)
+        # The finished span has the dict now; whoever still holds this object must not keep the payloads alive.
+        self.attributes = {}
+
+    def readable(self) -> ReadableSpan:
+        return ReadableSpan(
+            name=self.name,
+            context=self.context,
+            parent=self.parent,
+            resource=self.recorder.resource,
+            attributes=self.attributes,
+            events=self._events or (),
+            links=self.links,
+            kind=self.kind,
+            status=self._status,
+            start_time=self.start_time,
+            end_time=self.end_time,
+            instrumentation_scope=self.recorder.scope,
+        )
+
+
+def error_type(error: BaseException) -> str:
+    cls = type(error)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return ""

@@ -1,0 +1,135 @@
+"""The state of a run and its agents, and the deltas that tell how it came about.
+
+    set_state → **diff against the encoding before** → delta on the step's span → server folds
+
+Values are kept encoded, so what a caller does to its object afterwards changes nothing here. Each
+operation carries the hash of the key before and after: a fold that misses one notices. Every method
+is called under the run's lock.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from ._codec import Encoded
+from ._content import json_text
+from ._decode import decode
+from .canonical import ROOT_MODULUS, H, list_hash, root_term, root_text
+
+RUN_SCOPE = "run"
+
+_SMALLEST_SNAPSHOT_DISTANCE = 16 * 1024
+
+
+class StateValue:
+    """One key's value: its encoding, its hash, and the object itself where the encoding has types."""
+
+    __slots__ = ("encoded", "hash", "item_hashes", "original")
+
+    def __init__(self, encoded: Encoded, value: Any) -> None:
+        self.encoded = encoded.json
+        self.item_hashes: list[str] | None = None
+        self.original: Any = None if encoded.is_plain else _copy(value)
+        if isinstance(self.encoded, list):
+            self.item_hashes = [H(item) for item in self.encoded]
+            self.hash = list_hash(self.item_hashes)
+        else:
+            self.hash = H(self.encoded)
+
+    def read(self) -> Any:
+        """A copy of the value: nobody changes state by changing what they read."""
+        if self.original is None:
+            return decode(self.encoded)
+        return _copy(self.original)
+
+
+class State:
+    """All keys of one run, by scope: `run`, or an agent's key."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[str, StateValue]] = {}
+        self._root = 0
+        self._delta_bytes = 0
+        self._snapshot_bytes = 0
+
+    @property
+    def root(self) -> str:
+        return root_text(self._root)
+
+    def get(self, scope: str, key: str) -> StateValue | None:
+        return self._values.get(scope, {}).get(key)
+
+    def set(self, scope: str, key: str, value: StateValue) -> list[dict[str, Any]]:
+        """Put the value there; the operation that does the same elsewhere, or none if nothing changes."""
+        before = self.get(scope, key)
+        if before is not None and before.hash == value.hash:
+            return []
+        operation = _operation(before, value)
+        operation.update(key=key, prev=before.hash if before else None, hash=value.hash)
+        self._replace(scope, key, value)
+        return [operation]
+
+    def delete(self, scope: str, key: str) -> list[dict[str, Any]]:
+        before = self.get(scope, key)
+        if before is None:
+            return []
+        self._replace(scope, key, None)
+        return [{"op": "delete", "key": key, "prev": before.hash, "hash": None}]
+
+    def _replace(self, scope: str, key: str, value: StateValue | None) -> None:
+        keys = self._values.setdefault(scope, {})
+        before = keys.pop(key, None)
+        total = self._root - (root_term(scope, key, before.hash) if before else 0)
+        if value is not None:
+            keys[key] = value
+            total += root_term(scope, key, value.hash)
+        self._root = total % ROOT_MODULUS
+
+    def values(self) -> dict[str, dict[str, Any]]:
+        """The whole state, encoded: what a snapshot holds."""
+        return {scope: {key: value.encoded for key, value in keys.items()} for scope, keys in self._values.items()}
+
+    def load(self, values: dict[str, dict[str, Any]]) -> None:
+        """Put encoded values in place of everything there is."""
+        self._values, self._root = {}, 0
+        for scope, keys in values.items():
+            for key, encoded in keys.items():
+                self._replace(scope, key, StateValue(Encoded(encoded, is_plain=True), None))
+
+    def grew_by(self, delta_bytes: int) -> bool:
+        """Count the bytes of a delta; whether a snapshot is due, by the rule that keeps a run's storage linear."""
+        self._delta_bytes += delta_bytes
+        return self._delta_bytes > max(self._snapshot_bytes, _SMALLEST_SNAPSHOT_DISTANCE)
+
+    def snapshot_taken(self, snapshot_bytes: int) -> None:
+        self._delta_bytes, self._snapshot_bytes = 0, snapshot_bytes
+
+
+def _operation(before: StateValue | None, after: StateValue) -> dict[str, Any]:
+    new = after.encoded
+    old = before.encoded if before else None
+    if before and before.item_hashes is not None and after.item_hashes is not None:
+        count = len(before.item_hashes)
+        if after.item_hashes[:count] == before.item_hashes:
+            return {"op": "append", "from": count, "values": new[count:]}
+    elif isinstance(old, str) and old and isinstance(new, str) and new.startswith(old):
+        return {"op": "text", "from": len(old), "suffix": new[len(old) :]}
+    elif _is_object(old) and _is_object(new):
+        changed = {k: v for k, v in new.items() if k not in old or json_text(v) != json_text(old[k])}
+        gone = [k for k in old if k not in new]
+        if len(changed) + len(gone) < len(new):
+            return {"op": "merge", "set": changed, "delete": gone}
+    return {"op": "set", "value": new}
+
+
+def _is_object(encoded: Any) -> bool:
+    return isinstance(encoded, dict) and "$t" not in encoded
+
+
+def _copy(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except Exception:
+        # A service or a socket: what cannot be copied is handed on as it is.
+        return value

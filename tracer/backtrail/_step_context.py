@@ -1,0 +1,333 @@
+"""StepContext: one call of a step, from its start to its end.
+
+    call → StepCall → **StepContext** → span
+
+The span's attributes are one dict, filled at the start and at the end. Everything between is the
+user's: messages and usage of a model call, a result given by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextvars import Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import SpanContext, set_span_in_context
+
+from . import _llm, semconv
+from ._boundary import never_raise
+from ._codec import Encoded
+from ._content import payload_text
+from ._done import DONE, Done
+from ._identity import StepCall, idempotency_key
+from ._run_context import RunContext
+from ._scope import Position, Scope, current_position
+from ._span import RecordedSpan, error_type
+
+if TYPE_CHECKING:
+    from ._agent_context import AgentContext
+    from ._run import RunRuntime
+    from ._steps import StepPlan
+
+_NOTHING: Any = object()
+
+
+class StepContext:
+    """The step that is running; get it by annotation, `as`, or `get_current_step_context()`."""
+
+    __slots__ = (
+        "_bytes_of_deltas",
+        "_opened",
+        "_parent",
+        "_position",
+        "_result",
+        "_start_attributes",
+        "_token",
+        "agent_context",
+        "call",
+        "cost_usd",
+        "deltas",
+        "plan",
+        "span",
+        "status",
+        "tokens_used",
+    )
+
+    def __init__(
+        self,
+        plan: StepPlan,
+        agent: AgentContext,
+        position: Position,
+        call: StepCall,
+        parent: SpanContext,
+        start_attributes: dict[str, Any],
+    ) -> None:
+        self.plan = plan
+        self.agent_context = agent
+        self.call = call
+        self.status = "open"
+        self.deltas: list[dict[str, Any]] | None = None
+        self.span: RecordedSpan | None = None
+        self.tokens_used: int | None = None
+        self.cost_usd: float | None = None
+        self._start_attributes: dict[str, Any] = start_attributes
+        self._parent = parent
+        self._position = position
+        self._opened: Token[Position | None] | None = None
+        self._token: Any = None
+        self._bytes_of_deltas = 0
+        self._result: Any = _NOTHING
+
+    # --- For the user -----------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.call.name
+
+    @property
+    def step(self) -> StepCall:
+        """Key, scope, occurrence and input of this call."""
+        return self.call
+
+    @property
+    def is_replaying(self) -> bool:
+        return self._position.runtime.is_replaying
+
+    @property
+    def position(self) -> Position:
+        """Where the call stands, with this step as the current one."""
+        return self._position._replace(step=self)
+
+    @property
+    def idempotency_key(self) -> str:
+        """One key for this intent: the same when the run is resumed, another in a fork."""
+        return idempotency_key(self._position.runtime.lineage_id, self.call.step_key)
+
+    def complete(self, result: Any = None, tokens_used: int | None = None, cost_usd: float | None = None) -> Done:
+        """Give the step its result by hand, and what it used if no usage is recorded. May be awaited."""
+        self.tokens_used = tokens_used if tokens_used is not None else self.tokens_used
+        self.cost_usd = cost_usd if cost_usd is not None else self.cost_usd
+        self._result = result
+        if self._opened is None:
+            with never_raise("completing a step"):
+                self.start()
+                self.finish(result)
+        return DONE
+
+    def fail(self, error: BaseException) -> Done:
+        """End the step with an error. May be awaited."""
+        with never_raise("failing a step"):
+            self.start()
+            self.finish_failed(error)
+        return DONE
+
+    def set_attribute(self, name: str, value: Any) -> None:
+        """Put an attribute of your own on the step's span."""
+        self.set_attributes({name: value})
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        with never_raise("setting attributes"):
+            if self.span is not None:
+                self.span.set_attributes(attributes)
+
+    def record_llm(
+        self,
+        *,
+        provider: str | None = None,
+        request_model: str | None = None,
+        response_model: str | None = None,
+        response_id: str | None = None,
+        finish_reasons: Sequence[str] | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cache_read_input_tokens: int | None = None,
+        cache_write_input_tokens: int | None = None,
+        reasoning_output_tokens: int | None = None,
+        cost_usd: float | None = None,
+        system_instructions: Any = None,
+        input_messages: Any = None,
+        output_messages: Any = None,
+        tool_definitions: Any = None,
+    ) -> None:
+        """Say what a model call used and exchanged, in the words of OpenTelemetry's GenAI conventions."""
+        with never_raise("recording a model call"):
+            attributes = _llm.attributes(
+                self._position.runtime.recorder.max_payload_bytes,
+                provider=provider,
+                request_model=request_model,
+                response_model=response_model,
+                response_id=response_id,
+                finish_reasons=finish_reasons,
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                cache_read_input_tokens=cache_read_input_tokens,
+                cache_write_input_tokens=cache_write_input_tokens,
+                reasoning_output_tokens=reasoning_output_tokens,
+                cost_usd=cost_usd,
+                system_instructions=system_instructions,
+                input_messages=input_messages,
+                output_messages=output_messages,
+                tool_definitions=tool_definitions,
+            )
+            self._position.runtime.totals.add_usage(input_tokens, output_tokens, cost_usd)
+            if self.span is not None:
+                self.span.attributes.update(attributes)
+
+    # --- Start and end ----------------------------------------------------------------------------
+
+    @property
+    def runtime(self) -> RunRuntime:
+        return self._position.runtime
+
+    def provide(self, cls: type) -> Any:
+        """The context of this class as the step's body sees it, or None."""
+        if issubclass(cls, StepContext):
+            return self
+        position = self._position
+        if issubclass(cls, RunContext):
+            return position.context if isinstance(position.context, cls) else None
+        return self.agent_context
+
+    def start(self) -> RecordedSpan:
+        """Start the span; the second time, nothing."""
+        if self.span is None:
+            recorder = self._position.runtime.recorder
+            plan = self.plan
+            self.span = recorder.start(plan.span_name, self._parent, self._start_attributes, plan.span_kind)
+            if recorder.sink is not None:
+                recorder.sink.opened(self.span)
+        return self.span
+
+    def enter(self) -> None:
+        """Start the span and make the step current."""
+        span = self.start()
+        position = self._position
+        inner = Position(
+            position.runtime, position.context, self.agent_context, self, Scope((("step", self.call.step_key),))
+        )
+        self._opened = current_position.set(inner)
+        self._token = otel_context.attach(set_span_in_context(span))
+
+    def exit(self) -> None:
+        """Make current again what was before; a block left in another task has nothing to give back."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            try:
+                current_position.reset(opened)
+            except ValueError:
+                return
+            otel_context.detach(self._token)
+
+    def leave(self, result: Any) -> None:
+        """The body returned: record its result."""
+        self.exit()
+        self.finish(result if self._result is _NOTHING else self._result)
+
+    def leave_failed(self, error: BaseException) -> None:
+        """The body raised: record the error."""
+        self.exit()
+        self.finish_failed(error)
+
+    def finish(self, result: Any) -> None:
+        if self.status != "open":
+            return
+        runtime = self._position.runtime
+        encoded = runtime.encode(result)
+        ending = self._ending("completed", encoded)
+        if self.plan.capture:
+            ending[semconv.STEP_RESULT] = text = payload_text(encoded.json, runtime.recorder.max_payload_bytes)
+            if text.startswith('{"$t":"truncated"'):
+                ending[semconv.STEP_REPLAYABLE] = False
+                ending[semconv.STEP_UNREPLAYABLE_REASON] = "too_large"
+        else:
+            ending[semconv.STEP_REPLAYABLE] = False
+            ending[semconv.STEP_UNREPLAYABLE_REASON] = "not_captured"
+        self._end(ending)
+
+    def finish_served(self) -> None:
+        """The step was answered from the record: completed, and the result stays where it is."""
+        if self.status == "open":
+            self._end(self._ending("completed", Encoded(None)))
+
+    def finish_failed(self, error: BaseException) -> None:
+        if self.status != "open":
+            return
+        runtime = self._position.runtime
+        is_cancelled = not isinstance(error, Exception)
+        encoded = runtime.encode_error(error)
+        ending = self._ending("cancelled" if is_cancelled else "failed", encoded)
+        ending[semconv.STEP_ERROR] = payload_text(encoded.json, runtime.recorder.max_payload_bytes)
+        ending[semconv.ERROR_TYPE] = error_type(error)
+        if not is_cancelled:
+            runtime.note_failure(error, self.call.step_key)
+        if self.span is not None:
+            self.span.set_error(error)
+        self._end(ending)
+
+    def add_delta(self, delta: dict[str, Any], size: int) -> None:
+        """Keep a state change of this step for its span; over the limit, the ones so far go out by themselves."""
+        runtime = self._position.runtime
+        if self.deltas is None:
+            self.deltas = []
+        elif self._bytes_of_deltas + size > runtime.recorder.max_payload_bytes // 2:
+            runtime.emit_deltas(self.deltas, self)
+            self.deltas, self._bytes_of_deltas = [], 0
+        self.deltas.append(delta)
+        self._bytes_of_deltas += size
+
+    def _ending(self, status: str, encoded: Encoded) -> dict[str, Any]:
+        self.status = status
+        ending: dict[str, Any] = {semconv.STEP_STATUS: status, semconv.STEP_REPLAYABLE: encoded.replayable}
+        if not encoded.replayable:
+            ending[semconv.STEP_UNREPLAYABLE_REASON] = encoded.reason
+        if self.tokens_used is not None:
+            ending[semconv.STEP_TOKENS] = self.tokens_used
+        if self.cost_usd is not None:
+            ending[semconv.STEP_COST_USD] = self.cost_usd
+        return ending
+
+    def _end(self, ending: dict[str, Any]) -> None:
+        span = self.span
+        if span is None:
+            return
+        runtime = self._position.runtime
+        if self.deltas:
+            ending[semconv.STEP_DELTAS] = payload_text(self.deltas, runtime.recorder.max_payload_bytes)
+        runtime.number_step_end(self, ending)
+        span.attributes.update(ending)
+        self._start_attributes = {}
+        self.deltas = None
+        if runtime.recorder.sink is not None:
+            runtime.recorder.sink.closed(span)
+        span.end()
+        runtime.totals.add_given(self.tokens_used, self.cost_usd)
+        if runtime.replay is not None:
+            runtime.replay.ended(self.call)
+
+    # --- As a block -------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        with never_raise("starting a step"):
+            self.enter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        with never_raise("ending a step"):
+            if error is None:
+                self.leave(None)
+            else:
+                self.leave_failed(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self
+        yield

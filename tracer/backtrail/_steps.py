@@ -1,0 +1,173 @@
+"""A step's beginning: what was called, with what, where — named before anything else happens.
+
+    wrapper, block or start_step → **begin** → StepCall, StepContext
+
+This is the path every step takes, so it does each thing once: one encoding, one text for storing,
+one for hashing, one dict of attributes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from typing import Any, Literal
+
+from opentelemetry.trace import SpanKind
+
+from . import semconv
+from ._codec import type_name
+from ._content import payload_text
+from ._identity import StepCall, ident_text, json_string, loose_key, step_key
+from ._scope import Position
+from ._step_context import StepContext
+from .canonical import HASH_ALG, H
+
+SideEffect = Literal["none", "idempotent", "unsafe"]
+
+
+class StepKind(StrEnum):
+    """What a step does; the value is what spans and queries carry."""
+
+    LLM_CALL = "llm"
+    TOOL_CALL = "tool"
+    RETRIEVAL = "retriever"
+    EMBEDDING = "embedding"
+    HUMAN = "human"
+    CUSTOM = "custom"
+
+
+_OPERATIONS = {
+    StepKind.LLM_CALL: "chat",
+    StepKind.TOOL_CALL: "execute_tool",
+    StepKind.RETRIEVAL: "retrieval",
+    StepKind.EMBEDDING: "embeddings",
+}
+_CLIENT_KINDS = (StepKind.LLM_CALL, StepKind.RETRIEVAL, StepKind.EMBEDDING)
+_TOOL_CALL_ID = "tool_call_id"
+
+
+class StepPlan:
+    """What is the same for every call of one step: names as JSON, attributes, span name."""
+
+    def __init__(
+        self,
+        name: str,
+        kind: StepKind | str = StepKind.CUSTOM,
+        *,
+        key: str | Callable[..., str] | None = None,
+        version: str | None = None,
+        hash_excluded: Collection[str] = (),
+        side_effect: SideEffect = "none",
+        capture: bool = True,
+        result_type: Any = None,
+        raises: tuple[type[BaseException], ...] = (),
+        code_hash: str | None = None,
+    ) -> None:
+        self.name = name
+        self.kind = StepKind(kind)
+        self.key = key
+        self.version = version
+        self.side_effect = side_effect
+        self.capture = capture
+        self.result_type = result_type
+        self.raises = raises
+        self.code_hash = code_hash
+        operation = _OPERATIONS.get(self.kind)
+        self.span_name = f"{operation} {name}" if operation else name
+        self.span_kind = SpanKind.CLIENT if self.kind in _CLIENT_KINDS else SpanKind.INTERNAL
+        self._name_text = json_string(name)
+        self._version_text = "null" if version is None else json_string(version)
+        self._loose: dict[str, str] = {}
+        self.attributes: dict[str, Any] = {
+            semconv.KIND: "step",
+            semconv.STEP_NAME: name,
+            semconv.STEP_KIND: str(self.kind),
+            semconv.STEP_HASH_ALG: HASH_ALG,
+            semconv.STEP_SIDE_EFFECT: side_effect,
+        }
+        optional = {
+            semconv.GEN_AI_OPERATION_NAME: operation,
+            semconv.GEN_AI_TOOL_NAME: name if self.kind is StepKind.TOOL_CALL else None,
+            semconv.STEP_VERSION: version,
+            semconv.STEP_CODE_HASH: code_hash,
+            semconv.STEP_HASH_EXCLUDED: f"[{','.join(map(json_string, hash_excluded))}]" if hash_excluded else None,
+            semconv.STEP_RESULT_TYPE: type_name(result_type) if isinstance(result_type, type) else None,
+        }
+        self.attributes.update({attribute: value for attribute, value in optional.items() if value is not None})
+
+    def begin(self, position: Position, inputs: Any, strip: Callable[[Any], Any] | None = None) -> StepContext:
+        """Name and number one call. `inputs` are the bound inputs; `strip` takes defaults out of their encoding."""
+        runtime = position.runtime
+        agent = position.agent or runtime.default_agent()
+        encoded = runtime.encode(inputs)
+        input_json = strip(encoded.json) if strip is not None else encoded.json
+        input_hash = H(input_json)
+        explicit_key = self._explicit_key(inputs)
+        ident = ident_text(explicit_key, input_hash)
+        scope = position.scope
+        counted = (agent.key, self.name, self.version, ident)
+        with runtime.lock:
+            occurrence = scope.count(counted)
+            is_ambiguous = scope.is_contended(counted, threading.get_ident())
+            runtime.seq += 1
+            seq_start = runtime.seq
+        call = StepCall(
+            step_key(agent.key, scope.text, self._name_text, self._version_text, ident, occurrence),
+            loose_key(json_string(agent.name), self._name_text, input_hash),
+            agent.key,
+            agent.name,
+            scope.text,
+            self.name,
+            explicit_key,
+            self.version,
+            occurrence,
+            input_hash,
+            input_json if runtime.replay is not None else None,
+            seq_start,
+            self.code_hash,
+            is_ambiguous,
+        )
+        attributes: dict[str, Any] = {
+            **agent.attributes,
+            **self.attributes,
+            semconv.PROCESS: runtime.recorder.process,
+            semconv.STEP_KEY: call.step_key,
+            semconv.STEP_LOOSE_KEY: call.loose_key,
+            semconv.STEP_SCOPE: scope.text,
+            semconv.STEP_INPUT_HASH: input_hash,
+            semconv.STEP_OCCURRENCE: occurrence,
+            semconv.STEP_SEQ_START: seq_start,
+        }
+        if self.capture:
+            attributes[semconv.STEP_INPUT] = payload_text(input_json, runtime.recorder.max_payload_bytes)
+        if explicit_key is not None:
+            attributes[semconv.STEP_EXPLICIT_KEY] = explicit_key
+            if self.kind is StepKind.TOOL_CALL and self.key is None:
+                attributes[semconv.GEN_AI_TOOL_CALL_ID] = explicit_key
+        if is_ambiguous:
+            attributes[semconv.STEP_AMBIGUOUS] = True
+        parent = runtime.parent_span()
+        if agent.is_default and agent.span is not None and parent is runtime.span.context:
+            parent = agent.span.context
+        step = StepContext(self, agent, position, call, parent, attributes)
+        if self.side_effect != "none":
+            attributes[semconv.STEP_IDEMPOTENCY_KEY] = step.idempotency_key
+        agent.steps.append(step)
+        return step
+
+    def _explicit_key(self, inputs: Any) -> str | None:
+        if self.key is None:
+            # A tool call's id came out of a recorded answer, so it comes again.
+            if self.kind is StepKind.TOOL_CALL and isinstance(inputs, dict):
+                given = inputs.get(_TOOL_CALL_ID)
+                return given if isinstance(given, str) else None
+            return None
+        return str(self.key(**inputs)) if callable(self.key) else self.key
+
+
+def step_by_hand(position: Position, name: str, kind: StepKind | str, inputs: Any) -> StepContext:
+    """A step of `start_step`: its span starts now, and it is current only if used as a block."""
+    step = StepPlan(name, kind).begin(position, inputs)
+    step.start()
+    return step
