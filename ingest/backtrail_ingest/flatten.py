@@ -62,13 +62,15 @@ def flatten_resource_spans(resource_spans: ResourceSpans, faults: list[Fault]) -
 
 def flatten_scope_spans(scope_spans: ScopeSpans, faults: list[Fault]) -> None:
     flatten_attributes(scope_spans.scope.attributes)
-    for index in reversed(range(len(scope_spans.spans))):
-        span = scope_spans.spans[index]
+    left_out = []
+    for index, span in enumerate(scope_spans.spans):
         if fault := find_fault(span):
             faults.append(fault)
-            del scope_spans.spans[index]
+            left_out.append(index)
         else:
             flatten_span(span)
+    for index in reversed(left_out):
+        del scope_spans.spans[index]
 
 
 def find_fault(span: Span) -> Fault | None:

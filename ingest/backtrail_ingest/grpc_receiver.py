@@ -5,6 +5,7 @@
 Other services (logs, metrics) are UNIMPLEMENTED, so their clients drop without trying again.
 """
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
@@ -51,19 +52,14 @@ class GrpcReceiver:
     """Takes its port when it is made: a taken port is known before anything is opened. Serves within `serving`."""
 
     def __init__(self, *, host: str, port: int, max_request_bytes: int) -> None:
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        require_free_port(host, port)
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", max_request_bytes),
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", 0),  # or a second server would share the port, and half of the spans
             ]
         )
-        try:
-            self.port = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise PortInUse(
-                f"cannot serve gRPC on port {port} of {host}; choose another with --grpc-port or BACKTRAIL_GRPC_PORT"
-            ) from error
+        self.port = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
     @asynccontextmanager
     async def serving(self, admission: Admission) -> AsyncIterator[None]:
@@ -80,3 +76,14 @@ class GrpcReceiver:
 
     async def __aexit__(self, *_: object) -> None:
         await self._server.stop(CLOSING_SECONDS)
+
+
+def require_free_port(host: str, port: int) -> None:
+    """gRPC would say the same with a stack trace and a line of its own in the log."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise PortInUse(
+            f"cannot listen on port {port} of {host}: {error.strerror}; "
+            "choose another with --grpc-port or BACKTRAIL_GRPC_PORT"
+        ) from error

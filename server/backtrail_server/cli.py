@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    for library in ("urllib3", "clickhouse_connect"):  # what they log on the way to an error is in the error
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
         return int(command(Settings(**{name: value for name, value in options.items() if value is not None})))
     except ValidationError as error:

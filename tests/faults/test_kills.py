@@ -1,0 +1,76 @@
+"""kill -9 while spans pour in: what was acknowledged is there afterwards, once."""
+
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.factories import otlp_request, plain_span, span_id
+from tests.ingest.conftest import until
+from tests.serving import RunningServer, running_server
+
+ROUNDS = 10
+SENDERS = 3
+SPANS_PER_REQUEST = 20
+PROTOBUF = {"content-type": "application/x-protobuf"}
+
+
+@dataclass
+class Sender:
+    """Sends one trace's spans, request after request, and keeps its own book of what was acknowledged."""
+
+    trace_id: bytes
+    sent: set[str] = field(default_factory=set)
+    acknowledged: set[str] = field(default_factory=set)
+
+    def send_until_the_server_is_gone(self, url: str) -> None:
+        first = 1
+        with httpx.Client(timeout=10) as client:
+            while True:
+                ids = [span_id(number) for number in range(first, first + SPANS_PER_REQUEST)]
+                body = otlp_request(*(self._span(id_) for id_ in ids)).SerializeToString()
+                names = {id_.hex() for id_ in ids}
+                self.sent |= names
+                try:
+                    if client.post(f"{url}/v1/traces", content=body, headers=PROTOBUF).status_code == 200:
+                        self.acknowledged |= names
+                except httpx.TransportError:
+                    return
+                first += SPANS_PER_REQUEST
+
+    def _span(self, id_: bytes) -> object:
+        return plain_span(trace_id=self.trace_id, id_=id_, attributes={"filler": id_.hex() * 100})
+
+
+def kill_under_load(server: RunningServer, senders: list[Sender], *, after: float) -> None:
+    threads = [threading.Thread(target=sender.send_until_the_server_is_gone, args=[server.url]) for sender in senders]
+    for thread in threads:
+        thread.start()
+    time.sleep(after)
+    server.kill()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.timeout(180)
+def test_after_ten_kills_every_acknowledged_span_is_there_once(tmp_path: Path) -> None:
+    rnd = random.Random(11)
+    senders: list[Sender] = []
+    for _ in range(ROUNDS):
+        with running_server(tmp_path / "data") as server:
+            round_ = [Sender(rnd.randbytes(16)) for _ in range(SENDERS)]
+            kill_under_load(server, round_, after=rnd.uniform(0.2, 1.2))
+        senders += round_
+
+    with running_server(tmp_path / "data") as server:
+        until(lambda: "backtrail_spans_waiting 0.0" in httpx.get(f"{server.url}/metrics").text)
+        for sender in senders:
+            answer = httpx.get(f"{server.url}/api/v1/traces/{sender.trace_id.hex()}", timeout=60)
+            there = [span["span_id"] for span in answer.json().get("spans", [])]
+            assert len(there) == len(set(there))
+            assert sender.acknowledged <= set(there) <= sender.sent
+    assert sum(len(sender.acknowledged) for sender in senders) > 10_000

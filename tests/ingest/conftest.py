@@ -1,0 +1,54 @@
+"""Parts of the way in, real ones, each on files of its own."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from prometheus_client import CollectorRegistry
+
+from backtrail_ingest import Inbox, Ledger, open_inbox
+from backtrail_ingest.envelope import Envelope
+from backtrail_ingest.inspection import inspect
+from tests.factories import otlp_request
+
+RECEIVED = 1_790_000_000_500_000_000
+
+
+def envelope_of(*spans: Span, project: str = "default") -> Envelope:
+    request = inspect(otlp_request(*spans).SerializeToString())
+    return Envelope.around(request, project=project, received_unix_nano=RECEIVED)
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger(CollectorRegistry())
+
+
+class InboxFolder:
+    """Opens the same inbox again and again, as restarts do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def opened(
+        self, ledger: Ledger | None = None, *, max_bytes: int = 1 << 30, held_bytes: int = 1 << 28
+    ) -> Iterator[Inbox]:
+        ledger = ledger or Ledger(CollectorRegistry())
+        with open_inbox(self.path, max_bytes=max_bytes, ledger=ledger, held_bytes=held_bytes) as inbox:
+            yield inbox
+
+
+@pytest.fixture
+def inbox_folder(tmp_path: Path) -> InboxFolder:
+    return InboxFolder(tmp_path / "inbox.sqlite")

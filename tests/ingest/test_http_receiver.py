@@ -1,0 +1,196 @@
+"""OTLP over HTTP against the real server: what it takes, what it refuses, and in which words."""
+
+import gzip
+import http.client
+import os
+import zlib
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from tests.factories import otlp_request, plain_span, span_id
+from tests.ingest.conftest import until
+from tests.serving import RunningServer, running_server
+
+MIB = 1 << 20
+PROTOBUF = {"content-type": "application/x-protobuf"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    environment = os.environ | {"BACKTRAIL_MAX_REQUEST_BYTES": str(MIB)}
+    with running_server(tmp_path_factory.mktemp("http"), env=environment) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url) as client:
+        yield client
+
+
+def post(client: httpx.Client, body: bytes, path: str = "/v1/traces", **headers: str) -> httpx.Response:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.post(path, content=body, headers=PROTOBUF | sent)
+
+
+def status_of(response: httpx.Response) -> Status:
+    assert response.headers["content-type"] == "application/x-protobuf"
+    return Status.FromString(response.content)
+
+
+def names_in(client: httpx.Client, trace_id: bytes, count: int) -> list[str]:
+    names: list[str] = []
+
+    def are_there() -> bool:
+        answer = client.get(f"/api/v1/traces/{trace_id.hex()}")
+        names[:] = [span["name"] for span in answer.json().get("spans", [])]
+        return len(names) >= count
+
+    until(are_there)
+    return names
+
+
+def metric(client: httpx.Client, name: str) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"backtrail_{name}"))
+
+
+@pytest.mark.parametrize(
+    ("path", "encoding", "encode"),
+    [
+        ("/v1/traces", "identity", bytes),
+        ("/v1/traces/", "identity", bytes),
+        ("/v1/traces", "gzip", gzip.compress),
+        ("/v1/traces", "deflate", zlib.compress),
+    ],
+)
+def test_a_request_is_acknowledged_without_a_word_and_read_back(client: httpx.Client, path, encoding, encode) -> None:  # type: ignore[no-untyped-def]
+    trace_id = os.urandom(16)
+    body = otlp_request(plain_span("sent", trace_id=trace_id)).SerializeToString()
+
+    answer = post(client, encode(body), path, content_encoding=encoding)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == "application/x-protobuf"
+    assert names_in(client, trace_id, 1) == ["sent"]
+
+
+def test_a_request_without_spans_is_fine(client: httpx.Client) -> None:
+    assert post(client, b"").status_code == 200
+
+
+def test_a_span_with_a_bad_id_is_named_and_the_others_are_stored(client: httpx.Client) -> None:
+    trace_id = os.urandom(16)
+    bad = plain_span("bad", trace_id=b"short")
+    good = [plain_span(f"good {n}", trace_id=trace_id, id_=span_id(n)) for n in range(1, 4)]
+
+    answer = post(client, otlp_request(good[0], bad, *good[1:]).SerializeToString())
+
+    partial_success = ExportTraceServiceResponse.FromString(answer.content).partial_success
+    assert answer.status_code == 200
+    assert partial_success.rejected_spans == 1
+    assert "span 'bad': trace_id of 5 bytes (73686f7274), wanted 16 bytes" in partial_success.error_message
+    assert sorted(names_in(client, trace_id, 3)) == ["good 1", "good 2", "good 3"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "words"),
+    [
+        (b"\xff\xff", {}, 400, "2 bytes are not an ExportTraceServiceRequest"),
+        (b"plain", {"content_encoding": "gzip"}, 400, "cannot be decompressed"),
+        (gzip.compress(b"x" * 1000)[:-20], {"content_encoding": "gzip"}, 400, "ends too early"),
+        (gzip.compress(b"") + b"more", {"content_encoding": "gzip"}, 400, "after the end"),
+        (b"", {"content_encoding": "br"}, 415, "content encoding 'br': send gzip"),
+        (b"", {"content_encoding": "gzip, gzip"}, 415, "content encoding 'gzip, gzip'"),
+        (b"", {"content_type": "text/plain"}, 415, "content type 'text/plain'"),
+        (bytes(MIB + 1), {}, 413, "over the limit of 1048576"),
+        (gzip.compress(bytes(200 * MIB)), {"content_encoding": "gzip"}, 413, "larger than 1048576 bytes"),
+    ],
+    ids=["garbage", "no gzip", "cut gzip", "trailing", "br", "stacked", "text", "too large", "bomb"],
+)
+def test_what_cannot_be_taken_is_refused_with_a_reason(
+    client: httpx.Client, body: bytes, headers: dict[str, str], status: int, words: str
+) -> None:
+    answer = post(client, body, **headers)
+
+    assert answer.status_code == status
+    assert words in status_of(answer).message
+    assert "retry-after" not in answer.headers
+
+
+def test_json_is_told_in_json_that_it_comes_later(client: httpx.Client) -> None:
+    answer = post(client, b"{}", content_type="application/json; charset=utf-8")
+
+    assert answer.status_code == 415
+    assert answer.json() == {"code": 3, "message": "OTLP/JSON is not read yet: send protobuf as application/x-protobuf"}
+
+
+def test_a_body_without_a_declared_length_is_measured_as_it_comes(server: RunningServer) -> None:
+    address = urlsplit(server.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port or 0)
+    connection.request("POST", "/v1/traces", body=(bytes(65536) for _ in range(17)), headers=PROTOBUF)
+
+    answer = connection.getresponse()
+
+    assert answer.status == 413
+    assert answer.getheader("connection") == "close"
+    connection.close()
+
+
+@pytest.mark.parametrize("path", ["/v1/logs", "/v1/metrics", "/v1/", "/v1/traces/more"])
+def test_unknown_paths_are_answered_in_otlps_own_words(client: httpx.Client, path: str) -> None:
+    answer = post(client, b"", path)
+
+    assert answer.status_code == 404
+    assert path in status_of(answer).message
+
+
+def test_only_post_is_possible(client: httpx.Client) -> None:
+    answer = client.get("/v1/traces")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert "POST an ExportTraceServiceRequest" in status_of(answer).message
+
+
+def test_every_span_is_accounted_for(client: httpx.Client) -> None:
+    trace_id = os.urandom(16)
+    good = otlp_request(*(plain_span(trace_id=trace_id, id_=span_id(n)) for n in range(1, 6))).SerializeToString()
+    half = otlp_request(
+        plain_span("half", trace_id=trace_id, id_=span_id(6)), plain_span("bad", id_=b"")
+    ).SerializeToString()
+    for body in (good, good, half, b"\xff\xff"):
+        post(client, body)
+    names_in(client, trace_id, 6)
+    until(lambda: metric(client, "spans_waiting") == 0)
+
+    assert metric(client, "spans_duplicates_total") == 5
+    assert metric(client, 'spans_rejected_total{reason="span_id"}') == 1
+    assert metric(client, "spans_received_total") == (
+        metric(client, "spans_stored_total")
+        + metric(client, "spans_duplicates_total")
+        + metric(client, "spans_rejected_total")
+        + metric(client, "spans_quarantined")
+    )
+
+
+def test_a_full_inbox_answers_503_and_when_to_come_back(tmp_path_factory: pytest.TempPathFactory) -> None:
+    environment = os.environ | {"BACKTRAIL_INBOX_BYTES": str(2 * MIB), "BACKTRAIL_BATCH_BYTES": "1"}
+    with (
+        running_server(tmp_path_factory.mktemp("full"), env=environment) as server,
+        httpx.Client(base_url=server.url) as client,
+    ):
+        for _ in range(200):
+            noise = os.urandom(256 * 1024).hex()
+            body = otlp_request(plain_span(trace_id=os.urandom(16), attributes={"noise": noise})).SerializeToString()
+            answer = post(client, body)
+            if answer.status_code != 200:
+                break
+
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert "the inbox is full" in status_of(answer).message
+        until(lambda: post(client, body).status_code == 200)

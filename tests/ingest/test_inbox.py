@@ -1,0 +1,157 @@
+"""The inbox keeps what it acknowledged, in order, until it is told that the store has it."""
+
+import asyncio
+import sqlite3
+from concurrent.futures import wait
+
+import pytest
+
+from backtrail_ingest import Ledger
+from backtrail_ingest.errors import InboxFull, InboxTooNew
+from backtrail_ingest.inbox_file import InboxFile
+from tests.factories import plain_span, span_id
+from tests.ingest.conftest import InboxFolder, envelope_of, until
+
+MIB = 1 << 20
+
+
+async def test_the_acknowledging_connection_syncs_every_commit(inbox_folder: InboxFolder) -> None:
+    with inbox_folder.opened() as inbox:
+        pragmas = {
+            name: inbox.ask(lambda file, name=name: file.pragma(name))
+            for name in ("journal_mode", "synchronous", "page_size", "max_page_count")
+        }
+
+    assert pragmas == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "page_size": 65536,
+        "max_page_count": (1 << 30) // 65536,
+    }
+
+
+async def test_envelopes_are_handed_out_in_the_order_received(inbox_folder: InboxFolder, ledger: Ledger) -> None:
+    envelopes = [envelope_of(plain_span(id_=span_id(n))) for n in range(1, 51)]
+    with inbox_folder.opened(ledger) as inbox:
+        for envelope in envelopes:
+            await inbox.append(envelope)
+
+        assert [entry.envelope for entry in inbox.take(MIB).result(5)] == envelopes
+
+
+async def test_a_taker_who_waits_gets_what_comes_in(inbox_folder: InboxFolder) -> None:
+    envelope = envelope_of(plain_span())
+    with inbox_folder.opened() as inbox:
+        batch = inbox.take(MIB)
+        await asyncio.sleep(0.05)
+        assert not batch.done()
+
+        await inbox.append(envelope)
+
+        assert [entry.envelope for entry in batch.result(5)] == [envelope]
+
+
+async def test_what_was_acknowledged_is_there_after_a_restart_until_it_is_deleted(inbox_folder: InboxFolder) -> None:
+    envelopes = [envelope_of(plain_span(id_=span_id(n)), project="p") for n in range(1, 4)]
+    with inbox_folder.opened() as inbox:
+        for envelope in envelopes:
+            await inbox.append(envelope)
+    with inbox_folder.opened() as inbox:
+        entries = inbox.take(MIB).result(5)
+        assert [entry.envelope for entry in entries] == envelopes
+        inbox.delete(entries)
+    with inbox_folder.opened() as inbox:
+        assert inbox.ask(InboxFile.counts).waiting_requests == 0
+
+
+async def test_a_restart_hands_out_the_batch_in_flight_with_the_same_bounds(inbox_folder: InboxFolder) -> None:
+    with inbox_folder.opened() as inbox:
+        for n in range(1, 6):
+            await inbox.append(envelope_of(plain_span(id_=span_id(n))))
+        in_flight = inbox.take(2 * len(envelope_of(plain_span()).request)).result(5)
+    with inbox_folder.opened() as inbox:
+        again = inbox.take(MIB).result(5)
+        rest = inbox.take(MIB).result(5)
+
+    assert again == in_flight
+    assert [entry.id for entry in again] == [1, 2]
+    assert [entry.id for entry in rest] == [3, 4, 5]
+
+
+async def test_what_memory_cannot_hold_is_read_back_from_the_file_in_order(inbox_folder: InboxFolder) -> None:
+    envelopes = [envelope_of(plain_span(id_=span_id(n), attributes={"filler": "x" * 1000})) for n in range(1, 41)]
+    taken = []
+    with inbox_folder.opened(held_bytes=8_000) as inbox:
+        for envelope in envelopes[:30]:
+            await inbox.append(envelope)
+        while len(taken) < 20:
+            taken += inbox.take(5_000).result(5)
+        for envelope in envelopes[30:]:
+            await inbox.append(envelope)
+        while len(taken) < 40:
+            taken += inbox.take(5_000).result(5)
+
+    assert [entry.envelope for entry in taken] == envelopes
+
+
+async def test_a_full_inbox_refuses_and_takes_again_when_there_is_room(inbox_folder: InboxFolder) -> None:
+    big = envelope_of(plain_span(attributes={"noise": bytes(range(256)).hex() + str(list(range(60_000)))}))
+    kept = 0
+    with inbox_folder.opened(max_bytes=2 * MIB) as inbox:
+        with pytest.raises(InboxFull, match="the inbox is full"):
+            for _ in range(100):
+                await inbox.append(big)
+                kept += 1
+        assert kept > 1
+
+        inbox.delete(inbox.take(100 * MIB).result(5))
+
+        await inbox.append(big)
+
+
+async def test_a_request_damaged_on_disk_goes_to_quarantine_and_its_neighbours_are_read(
+    inbox_folder: InboxFolder, ledger: Ledger
+) -> None:
+    with inbox_folder.opened() as inbox:
+        for n in range(1, 4):
+            await inbox.append(envelope_of(plain_span(id_=span_id(n))))
+    with sqlite3.connect(inbox_folder.path) as connection:
+        connection.execute("UPDATE inbox SET sha256 = zeroblob(32) WHERE id = 2")
+    connection.close()
+
+    with inbox_folder.opened(ledger) as inbox:
+        entries = inbox.take(MIB).result(5)
+        counts = inbox.ask(InboxFile.counts)
+
+    assert [entry.id for entry in entries] == [1, 3]
+    assert (counts.waiting_spans, counts.quarantined_spans) == (2, 1)
+    assert (ledger.spans.received, ledger.spans.waiting, ledger.spans.quarantined) == (3, 2, 1)
+
+
+async def test_an_unreadable_file_is_put_aside_and_the_inbox_starts_afresh(inbox_folder: InboxFolder) -> None:
+    inbox_folder.path.write_bytes(b"this is no database" * 1000)
+
+    with inbox_folder.opened() as inbox:
+        await inbox.append(envelope_of(plain_span()))
+        assert "put aside" in (inbox.trouble or "")
+
+    assert len(list(inbox_folder.path.parent.glob("inbox.sqlite.damaged-*"))) == 1
+
+
+def test_an_inbox_of_a_newer_version_is_left_alone(inbox_folder: InboxFolder) -> None:
+    with sqlite3.connect(inbox_folder.path) as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+
+    with pytest.raises(InboxTooNew, match="version 99"), inbox_folder.opened():
+        pass
+
+
+async def test_many_appends_share_few_commits(inbox_folder: InboxFolder, ledger: Ledger) -> None:
+    with inbox_folder.opened(ledger) as inbox:
+        await asyncio.gather(*(inbox.append(envelope_of(plain_span(id_=span_id(n)))) for n in range(1, 201)))
+        assert ledger.spans.waiting == 200
+
+        done, _ = wait([inbox.take(MIB)], timeout=5)
+        inbox.delete(done.pop().result())
+        until(lambda: ledger.spans.stored == 200)
