@@ -25,6 +25,7 @@ from ._current import (
 )
 from ._decorators import agent, run, step, tool
 from ._effects import generate_id, now_utc
+from ._replaying import ReplayResult
 from ._run_context import RunContext
 from ._step_context import StepContext
 from ._steps import StepKind
@@ -35,6 +36,7 @@ __all__ = [
     "AgentContext",
     "Checkpoint",
     "Client",
+    "ReplayResult",
     "RunContext",
     "StepContext",
     "StepKind",

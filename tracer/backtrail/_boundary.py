@@ -37,5 +37,6 @@ class never_raise:
         now = time.monotonic()
         if now - self._last_line.get(self.doing, -_SECONDS_BETWEEN_LINES) >= _SECONDS_BETWEEN_LINES:
             self._last_line[self.doing] = now
-            logger.error("%s failed; the recording is incomplete, your program is not affected", self.doing, exc_info=error)
+            message = "%s failed; the recording is incomplete, your program is not affected"
+            logger.error(message, self.doing, exc_info=error)
         return True

@@ -164,9 +164,7 @@ def mark_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _begin(
-    begin: Begin, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
-) -> Opening | None:
+def _begin(begin: Begin, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Opening | None:
     with _beginning:
         return begin(args, kwargs, options)
     return None
@@ -186,7 +184,9 @@ def _run(function: Callable[..., R], activity: Activity, args: tuple[Any, ...], 
     return result
 
 
-async def _drive(function: Callable[..., Any], activity: Activity, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+async def _drive(
+    function: Callable[..., Any], activity: Activity, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     with _entering:
         activity.enter()
         _tasks.join_loop(activity.runtime.loops)

@@ -6,6 +6,7 @@ Above the limit the text is replaced by its length, its hash and its head: the p
 there, and no replay takes a part for the whole.
 """
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -70,7 +71,7 @@ def truncated(text: str, head_bytes: int = HEAD_BYTES) -> dict[str, Any]:
     return {"$t": "truncated", "v": {"bytes": len(data), "sha256": sha256(data).hexdigest(), "head": head}}
 
 
-def digests_text(attributes: dict[str, Any]) -> str | None:
+def digests_text(attributes: Mapping[str, Any]) -> str | None:
     """`{attribute: [bytes, sha256]}` of the payloads among the attributes."""
     digests = {}
     for name in attributes.keys() & PAYLOAD_ATTRIBUTES:

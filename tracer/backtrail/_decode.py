@@ -129,7 +129,7 @@ class _Decoder:
 
 
 def _build_dataclass(cls: Any, fields: dict[str, Any]) -> Any:
-    if not dataclasses.is_dataclass(cls):
+    if not hasattr(cls, "__dataclass_fields__"):
         raise ReplayError(f"{type_name(cls)} is no longer a dataclass")
     value = cls.__new__(cls)
     for field in dataclasses.fields(cls):

@@ -32,8 +32,10 @@ R = TypeVar("R")
 class Decorated(Protocol[R_co]):
     """A decorated function: called as before, contexts left out, `context=` allowed."""
 
-    __wrapped__: Callable[..., R_co]
     __name__: str
+
+    @property
+    def __wrapped__(self) -> Callable[..., R_co]: ...
 
     def __call__(self, *args: Any, **kwargs: Any) -> R_co: ...
 

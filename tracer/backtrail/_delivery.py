@@ -64,7 +64,7 @@ class OtlpDelivery:
         return Outcome.UNREACHABLE
 
     def shutdown(self) -> None:
-        self._exporter.shutdown()
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
     def _note_answer(self, response: requests.Response, *_: Any, **__: Any) -> None:
         self._status = response.status_code

@@ -11,7 +11,7 @@ import random
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from . import semconv
 from ._boundary import never_raise
@@ -55,7 +55,7 @@ def _effect(name: str, produce: Callable[[], T]) -> T:
     return produce()
 
 
-def _recorded(position: Position, name: str, produce: Callable[[], Any]) -> Any:
+def _recorded(position: Position, name: str, produce: Callable[[], T]) -> T:
     runtime, scope = position.runtime, position.scope
     agent = position.agent.key if position.agent is not None else _DEFAULT_AGENT_KEY
     with runtime.lock:
@@ -63,7 +63,7 @@ def _recorded(position: Position, name: str, produce: Callable[[], Any]) -> Any:
         seq, number = runtime.tick_and_number()
     key = step_key(agent, scope.text, json_string(f"effect:{name}"), "null", _NO_INPUT, occurrence)
     record = runtime.replay.on_effect(name, scope.text, key) if runtime.replay is not None else None
-    value = decode(record.value) if record is not None else produce()
+    value: T = decode(record.value) if record is not None else produce()
     attributes = {
         **(position.agent or runtime).attributes,
         semconv.KIND: "effect",

@@ -102,11 +102,12 @@ def _unknown(encoded: dict[str, Any], arguments: tuple[Any, ...], decode: Callab
         if ancestor is not None and ancestor not in (Exception, BaseException):
             bases = (RecordedError, ancestor) if not issubclass(ancestor, BaseExceptionGroup) else bases
             break
-    cls = type(str(encoded["type"]).rpartition(".")[2] or "RecordedError", bases, {"__module__": "backtrail.errors"})
+    name = str(encoded["type"]).rpartition(".")[2] or "RecordedError"
+    cls: type[RecordedError] = type(name, bases, {"__module__": "backtrail.errors"})
     error = cls.__new__(cls)
     error.args = arguments
-    error.type, error.module = encoded["type"], str(encoded.get("module", ""))  # type: ignore[attr-defined]
-    error.message = str(encoded.get("message", ""))  # type: ignore[attr-defined]
+    error.type, error.module = str(encoded["type"]), str(encoded.get("module", ""))
+    error.message = str(encoded.get("message", ""))
     _set_attributes(error, encoded, decode)
     return error
 

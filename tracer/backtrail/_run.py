@@ -105,13 +105,13 @@ class RunRuntime:
         self.trace_id = recorder.ids.generate_trace_id()
         self.run_id = f"{self.trace_id:032x}"
         self.lineage_id = lineage_id or self.run_id
-        self.info = RunInfo(self.run_id, name, self.lineage_id)
+        self.info: RunInfo = RunInfo(self.run_id, name, self.lineage_id)
         self.lineage = Lineage.of_run(context, self.lineage_id, conversation_id)
         self.attributes = self.lineage.attributes()
         self.lock = threading.RLock()
         self.root_scope = Scope()
         self.state = State()
-        self.totals = Totals()
+        self.totals: Totals = Totals()
         self.agents: list[AgentContext] = []
         self.span: RecordedSpan
         self.status = "open"

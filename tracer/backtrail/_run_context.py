@@ -59,11 +59,11 @@ def _client(position: Position) -> Client:
 class RunContext:
     """What a run carries along: the original query, free metadata, and the fields of your subclass.
 
-        @dataclass
-        class AppContext(RunContext):
-            user_id: str
+    @dataclass
+    class AppContext(RunContext):
+        user_id: str
 
-        await main("Where is my order?", context=AppContext(user_id="123"))
+    await main("Where is my order?", context=AppContext(user_id="123"))
     """
 
     query: str

@@ -56,9 +56,7 @@ def start_run(
     replay = replayed.replay if replayed is not None else None
     if replay is not None:
         lineage_id = replay.bundle.target.lineage_id
-    runtime = RunRuntime(
-        recorder, name, context, lineage_id=lineage_id, conversation_id=conversation_id, replay=replay
-    )
+    runtime = RunRuntime(recorder, name, context, lineage_id=lineage_id, conversation_id=conversation_id, replay=replay)
     if replayed is not None:
         replayed.run_id = runtime.run_id
     recorded_context = context_json(context)

@@ -42,9 +42,7 @@ class Signature:
             p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in self._parameters.values()
         ) and bool(names)
         self._positional = [
-            name
-            for name, p in self._parameters.items()
-            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+            name for name, p in self._parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
         self._accepts_any_keyword = any(p.kind is p.VAR_KEYWORD for p in self._parameters.values())
 
@@ -76,9 +74,7 @@ class Signature:
 
     @functools.cached_property
     def _defaults(self) -> dict[str, Any]:
-        return {
-            name: encode(p.default).json for name, p in self._parameters.items() if p.default is not inspect._empty
-        }
+        return {name: encode(p.default).json for name, p in self._parameters.items() if p.default is not inspect._empty}
 
     @functools.cached_property
     def code_hash(self) -> str | None:

@@ -31,7 +31,6 @@ class RecordedSpan(trace.Span):
 
     __slots__ = (
         "_events",
-        "recorder",
         "_status",
         "attributes",
         "context",
@@ -40,6 +39,7 @@ class RecordedSpan(trace.Span):
         "links",
         "name",
         "parent",
+        "recorder",
         "start_time",
     )
 

@@ -115,16 +115,12 @@ def _operation(before: StateValue | None, after: StateValue) -> dict[str, Any]:
             return {"op": "append", "from": count, "values": new[count:]}
     elif isinstance(old, str) and old and isinstance(new, str) and new.startswith(old):
         return {"op": "text", "from": len(old), "suffix": new[len(old) :]}
-    elif _is_object(old) and _is_object(new):
+    elif isinstance(old, dict) and isinstance(new, dict) and "$t" not in old and "$t" not in new:
         changed = {k: v for k, v in new.items() if k not in old or json_text(v) != json_text(old[k])}
         gone = [k for k in old if k not in new]
         if len(changed) + len(gone) < len(new):
             return {"op": "merge", "set": changed, "delete": gone}
     return {"op": "set", "value": new}
-
-
-def _is_object(encoded: Any) -> bool:
-    return isinstance(encoded, dict) and "$t" not in encoded
 
 
 def _copy(value: Any) -> Any:

@@ -67,8 +67,10 @@ def join_loop(joined: set[AbstractEventLoop]) -> None:
     if loop in joined:
         return
     factory = _factories.get(loop)
-    if factory is None or loop.get_task_factory() is not factory:
-        factory = _factories[loop] = _LoopFactory(loop)
+    is_installed = factory is not None and loop.get_task_factory() is factory
+    if factory is None or not is_installed:
+        factory = _LoopFactory(loop)
+        _factories[loop] = factory
     factory.runs += 1
     joined.add(loop)
 
@@ -82,7 +84,8 @@ def leave_loops(joined: set[AbstractEventLoop]) -> None:
         factory.runs -= 1
         if factory.runs <= 0:
             del _factories[loop]
-            if loop.get_task_factory() is factory:
+            is_installed = loop.get_task_factory() is factory
+            if is_installed:
                 loop.set_task_factory(factory.previous)
     joined.clear()
 
@@ -123,7 +126,5 @@ def run_in_thread(position: Position, function: Callable[..., T], *args: Any, **
     return asyncio.get_running_loop().run_in_executor(None, _carried(position, function, args, kwargs))
 
 
-def submit(
-    position: Position, executor: Executor, function: Callable[..., T], *args: Any, **kwargs: Any
-) -> Future[T]:
+def submit(position: Position, executor: Executor, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
     return executor.submit(_carried(position, function, args, kwargs))

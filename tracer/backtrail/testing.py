@@ -1,8 +1,8 @@
 """For tests of programs that use Backtrail: spans in a list, with the same ids and times in every run.
 
-    with capture_spans() as spans:
-        handle("hello")
-    assert [span.name for span in spans] == […]
+with capture_spans() as spans:
+    handle("hello")
+assert [span.name for span in spans] == […]
 """
 
 from __future__ import annotations
