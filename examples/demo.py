@@ -38,11 +38,8 @@ def main(console: Console) -> int:
         running_stub(refunds_are_down=True) as stub,
     ):
         os.environ |= {"OPENAI_BASE_URL": f"{stub.url}/v1", "REFUNDS_URL": f"{stub.url}{REFUNDS}"}
-        client = backtrail.configure(url, service_name="support-bot")
-        try:
+        with backtrail.configure(url, service_name="support-bot") as client:
             checks = asyncio.run(tell(console, client, stub))
-        finally:
-            backtrail.shutdown()
     checks.show(console, f"{time.monotonic() - started:.0f} seconds, with starting and stopping the server")
     return 0 if checks.all_held else 1
 

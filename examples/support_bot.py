@@ -138,7 +138,7 @@ async def triage(message: str, ctx: RunContext) -> str:
 
 
 @run
-async def handle(query: str) -> str:
+async def handle(query: str, ctx: Desk) -> str:
     return await triage(query)
 
 
