@@ -11,10 +11,11 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
 from backtrail_ingest.inbox import Inbox
 from backtrail_ingest.inbox_file import Entry
-from backtrail_store import Batch, Store
+from backtrail_store import Batch
 from backtrail_store.errors import BatchRefused
 
 logger = logging.getLogger(__name__)
@@ -24,12 +25,18 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
 CLOSING_SECONDS = 8
 
 
+class TakesBatches(Protocol):
+    """All that the writer needs of a store. Raises BatchRefused for good, anything else for the moment."""
+
+    def insert(self, batch: Batch) -> None: ...
+
+
 class _Closing(Exception):
     """The process ends; what is not in the store stays in the inbox."""
 
 
 class Writer:
-    def __init__(self, inbox: Inbox, store: Store, *, batch_bytes: int = BATCH_BYTES) -> None:
+    def __init__(self, inbox: Inbox, store: TakesBatches, *, batch_bytes: int = BATCH_BYTES) -> None:
         self._inbox = inbox
         self._store = store
         self._batch_bytes = batch_bytes
@@ -93,7 +100,7 @@ def batch_of(entries: Sequence[Entry]) -> Batch:
 
 
 @asynccontextmanager
-async def running_writer(inbox: Inbox, store: Store, *, batch_bytes: int = BATCH_BYTES) -> AsyncIterator[Writer]:
+async def running_writer(inbox: Inbox, store: TakesBatches, *, batch_bytes: int = BATCH_BYTES) -> AsyncIterator[Writer]:
     writer = Writer(inbox, store, batch_bytes=batch_bytes)
     writer.start()
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.factories import otlp_request, plain_span, span_id
 from tests.ingest.conftest import until
@@ -42,7 +43,7 @@ class Sender:
                     return
                 first += SPANS_PER_REQUEST
 
-    def _span(self, id_: bytes) -> object:
+    def _span(self, id_: bytes) -> Span:
         return plain_span(trace_id=self.trace_id, id_=id_, attributes={"filler": id_.hex() * 100})
 
 

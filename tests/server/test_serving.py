@@ -49,7 +49,7 @@ def test_nothing_is_written_outside_the_data_folder(tmp_path: Path) -> None:
         while not httpx.get(f"{server.url}/api/v1/traces/{TRACE_ID.hex()}").is_success:
             time.sleep(0.02)
         assert list(temporary.iterdir()) == []
-        assert os.readlink(f"/proc/{server.process.pid}/cwd") == str(tmp_path / "data")
+        assert Path(f"/proc/{server.process.pid}/cwd").readlink() == tmp_path / "data"
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
