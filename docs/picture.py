@@ -3,6 +3,7 @@
     make picture
 """
 
+import asyncio
 import io
 import sys
 from pathlib import Path
@@ -10,7 +11,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
+from backtrail import _render
+from backtrail.client import Client
 from examples import demo
+from examples.checks import Checks
+from examples.stub_openai import StubServer
 
 PICTURE = Path(__file__).with_name("demo.svg")
 THEME = TerminalTheme(
@@ -30,11 +35,21 @@ THEME = TerminalTheme(
 
 
 def main() -> int:
-    console = Console(record=True, width=100, file=io.StringIO(), force_terminal=True, highlight=False)
-    code = demo.main(console)
-    console.save_svg(str(PICTURE), title="make demo", theme=THEME, unique_id="demo")
-    print(f"{PICTURE.relative_to(Path.cwd())}: {PICTURE.stat().st_size:,} bytes")
-    return code
+    picture = Console(record=True, width=100, file=io.StringIO(), force_terminal=True, highlight=False)
+    with demo.started() as (client, stub):
+        checks = asyncio.run(tell(picture, client, stub))
+    picture.save_svg(str(PICTURE), title="make demo, in part", theme=THEME, unique_id="demo")
+    return 0 if checks.all_held else 1
+
+
+async def tell(picture: Console, client: Client, stub: StubServer) -> Checks:
+    """The demo's story without its state and its checks: the picture is a first look."""
+    checks = Checks()
+    failed = await demo.fail(Console(file=io.StringIO()), client, stub, checks)
+    picture.print(f"[dim]$[/dim] [cyan]backtrail show {failed.run_id[:8]}\n")
+    picture.print(_render.run_view(failed))
+    await demo.replay(picture, client, failed, stub, checks)
+    return checks
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.rule import Rule
 
 import backtrail
@@ -31,24 +33,34 @@ READABLE_SECONDS = 20
 
 def main(console: Console) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that nothing is left running
-    started = time.monotonic()
+    began = time.monotonic()
+    with started() as (client, stub):
+        checks = asyncio.run(tell(console, client, stub))
+    checks.show(console, f"{time.monotonic() - began:.0f} seconds, with starting and stopping the server")
+    return 0 if checks.all_held else 1
+
+
+@contextmanager
+def started() -> Iterator[tuple[Client, StubServer]]:
+    """A server with nothing in it, a model that answers, and refunds that are down."""
     with (
         tempfile.TemporaryDirectory(prefix="backtrail-demo-") as folder,
         running_server(Path(folder)) as url,
         running_stub(refunds_are_down=True) as stub,
+        backtrail.configure(url, service_name="support-bot") as client,
     ):
         os.environ |= {"OPENAI_BASE_URL": f"{stub.url}/v1", "REFUNDS_URL": f"{stub.url}{REFUNDS}"}
-        with backtrail.configure(url, service_name="support-bot") as client:
-            checks = asyncio.run(tell(console, client, stub))
-    checks.show(console, f"{time.monotonic() - started:.0f} seconds, with starting and stopping the server")
-    return 0 if checks.all_held else 1
+        yield client, stub
 
 
 async def tell(console: Console, client: Client, stub: StubServer) -> Checks:
     checks = Checks()
     failed = await fail(console, client, stub, checks)
-    look(console, client, failed, checks)
+    show_failed(console, client, failed, checks)
+    show_state(console, client, failed, checks)
     await replay(console, client, failed, stub, checks)
+    section(console, "", "backtrail runs")
+    console.print(_render.run_table(client.runs().runs))
     await support_bot.http.aclose()
     return checks
 
@@ -67,27 +79,25 @@ async def fail(console: Console, client: Client, stub: StubServer, checks: Check
     return await readable(client, newest(client))
 
 
-def look(console: Console, client: Client, failed: Run, checks: Checks) -> None:
-    show(console, "The run is on record", "backtrail runs", _render.run_table(client.runs().runs))
-    show(console, "", f"backtrail show {failed.run_id[:8]}", _render.run_view(failed))
-    checks.that("it is listed as failed", failed.status == "failed", failed.status)
+def show_failed(console: Console, client: Client, failed: Run, checks: Checks) -> None:
+    section(console, "The run is on record", "backtrail runs")
+    console.print(_render.run_table(client.runs().runs))
+    section(console, "", f"backtrail show {failed.run_id[:8]}")
+    console.print(_render.run_view(failed))
+
+    checks.that("it is on record as failed", failed.status == "failed", failed.status)
     agents = paths_of_agents(failed.tree)
-    checks.that(
-        "three agents, each delegated to by the one before",
-        agents == ["triage", "triage/refunds", "triage/refunds/researcher"],
-        agents,
-    )
+    delegated = ["triage", "triage/refunds", "triage/refunds/researcher"]
+    checks.that("three agents, each delegated to by the one before", agents == delegated, agents)
     checks.that("tokens were counted and priced", bool(failed.input_tokens and failed.cost_usd), failed.cost_usd)
 
+
+def show_state(console: Console, client: Client, failed: Run, checks: Checks) -> None:
+    section(console, "What it knew when it failed", f"backtrail state {failed.run_id[:8]} --at failure")
     state = client.get_state(failed.run_id, at="failure")
-    names = {agent.agent_key: agent.name for agent in failed.agents if agent.agent_key}
-    show(
-        console,
-        "What it knew when it failed",
-        f"backtrail state {failed.run_id[:8]} --at failure",
-        _render.state_view(state, names),
-    )
-    known = sorted(state.values.get("run", {}))
+    console.print(_render.state_view(state))
+
+    known = sorted(state.values["run"])
     checks.that("the state at the failure holds what was found out", known == ["facts", "order", "wish"], known)
     named = [checkpoint.name for checkpoint in client.list_checkpoints(failed.run_id) if not checkpoint.auto]
     checks.that("the checkpoint is there", named == ["facts gathered"], named)
@@ -96,18 +106,13 @@ def look(console: Console, client: Client, failed: Run, checks: Checks) -> None:
 async def replay(console: Console, client: Client, failed: Run, stub: StubServer, checks: Checks) -> None:
     before = stub.requests.copy()
     stub.refunds_are_down = False
-    section(
-        console,
-        "The refund service is back: replay",
-        f"backtrail replay {failed.run_id[:8]} --app examples.support_bot:handle",
-    )
+    command = f"backtrail replay {failed.run_id[:8]} --app examples.support_bot:handle"
+    section(console, "The refund service is back: replay", command)
     result = await client.replay(failed.run_id, support_bot.handle)
-    console.print(
-        _render.replay_view(failed.run_id, result.run_id, result.value, hits=result.hits, live=result.live)
-    )
+    console.print(_render.replay_view(failed.run_id, result.run_id, result.value, hits=result.hits, live=result.live))
     replayed = await readable(client, result.run_id)
-    show(console, "", f"backtrail show {replayed.run_id[:8]}", _render.run_view(replayed))
-    show(console, "", "backtrail runs", _render.run_table(client.runs().runs))
+    section(console, "", f"backtrail show {replayed.run_id[:8]}")
+    console.print(_render.run_view(replayed))
 
     asked = stub.requests - before
     checks.that("the replay completed", replayed.status == "completed", replayed.status)
@@ -116,7 +121,7 @@ async def replay(console: Console, client: Client, failed: Run, stub: StubServer
     checks.that("the model was asked once more, not 6 times", asked[CHAT] == 1, asked)
     checks.that("the refund was paid once", asked[REFUNDS] == 1, asked)
     parallel = [step.replayed for step in steps_named(replayed.tree, "read_source")]
-    checks.that("the parallel branches got their own answers back", parallel == [True] * 3, parallel)
+    checks.that("the parallel branches answered from the record", parallel == [True] * 3, parallel)
     checks.that("the customer has an answer", "49.00 EUR" in str(result.value), result.value)
     untouched = client.run(failed.run_id)
     checks.that("the run that failed is as it was", untouched == failed, untouched)
@@ -147,11 +152,6 @@ def section(console: Console, title: str, command: str) -> None:
         console.print(Rule(f"[bold]{title}", align="left", style="dim"))
     console.print(f"[dim]$[/dim] [cyan]{command}")
     console.print()
-
-
-def show(console: Console, title: str, command: str, view: RenderableType) -> None:
-    section(console, title, command)
-    console.print(view)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,9 @@ def run_view(run: Run) -> RenderableType:
     """One run: what it was asked, the tree of what it did, and how it ended."""
     parts: list[RenderableType] = [_headline(run), _facts(run), Text(), _tree_table(run.tree)]
     if run.status == "failed" and (run.error_message or run.error_type):
-        parts += [Text(), _ending("✗", "red", run.error_type or "error", run.error_message or "")]
+        error_type = run.error_type or "error"
+        message = (run.error_message or "").removeprefix(f"{error_type.rpartition('.')[2]}: ")
+        parts += [Text(), _ending("✗", "red", error_type, message)]
     elif run.result is not None:
         parts += [Text(), _ending("→", "green", "", pretty_value(run.result))]
     return Visible(*parts)
@@ -194,9 +196,13 @@ def _label(node: Node) -> Text:
     label = Text.assemble((mark, style), " ", (name, "bold" if node.kind in ("run", "agent") else ""))
     if note := _note(node):
         label.append(f"  {note}", style="dim")
-    if node.status == "failed" and (node.error_message or node.error_type):
+    if node.status == "failed" and (node.error_message or node.error_type) and not _is_error_of_a_child(node):
         label.append(f"  {_first_line(node.error_message or node.error_type or '')}", style="red")
     return label
+
+
+def _is_error_of_a_child(node: Node) -> bool:
+    return any(child.status == "failed" and child.error_message == node.error_message for child in node.children)
 
 
 def _note(node: Node) -> str:
