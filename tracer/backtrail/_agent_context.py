@@ -18,7 +18,10 @@ from opentelemetry.trace import SpanContext, set_span_in_context
 
 from . import semconv
 from ._boundary import never_raise
+from ._checkpoint import Checkpoint, checkpoint, checkpoint_sync
+from ._codec import encode
 from ._content import json_text, payload_text
+from ._deltas import delete_state, get_state, set_state
 from ._done import DONE, Done
 from ._identity import AgentPath
 from ._lineage import Lineage
@@ -27,7 +30,6 @@ from ._scope import Position, current_position
 from ._span import RecordedSpan, error_type
 
 if TYPE_CHECKING:
-    from ._checkpoint import Checkpoint
     from ._run import RunRuntime
     from ._step_context import StepContext
 
@@ -105,23 +107,23 @@ class AgentContext:
 
     def set_state(self, key: str, value: Any) -> None:
         """Keep a value in this agent's own state."""
-        self.runtime.set_state(self.key, key, value, current_position.get())
+        set_state(self.runtime, self.key, key, value, current_position.get())
 
     def get_state(self, key: str, default: Any = None) -> Any:
         """A copy of a value of this agent's state."""
-        return self.runtime.get_state(self.key, key, default)
+        return get_state(self.runtime, self.key, key, default)
 
     def delete_state(self, key: str) -> None:
         """Take a key out of this agent's state."""
-        self.runtime.delete_state(self.key, key, current_position.get())
+        delete_state(self.runtime, self.key, key, current_position.get())
 
     async def checkpoint(self, name: str = "", extra_state: dict[str, Any] | None = None) -> Checkpoint:
         """Keep the whole state as it is now. When this returns, the server has it."""
-        return await self.runtime.checkpoint(self._position(), name, extra_state)
+        return await checkpoint(self._position(), name, extra_state)
 
     def checkpoint_sync(self, name: str = "", extra_state: dict[str, Any] | None = None) -> Checkpoint:
         """The same for code without an event loop."""
-        return self.runtime.checkpoint_sync(self._position(), name, extra_state)
+        return checkpoint_sync(self._position(), name, extra_state)
 
     def start_step(
         self,
@@ -168,8 +170,34 @@ class AgentContext:
     def start(self) -> RecordedSpan:
         """Start the span; the second time, nothing."""
         if self.span is None:
-            self.span = self.runtime.start_agent_span(self, self._planned)
+            self.span = self.runtime.recorder.start(
+                f"invoke_agent {self.name}", self._planned.parent_span, self._start_attributes()
+            )
+            self.runtime.recorder.pending(self.span)
+            self.runtime.agents.append(self)
         return self.span
+
+    def _start_attributes(self) -> dict[str, Any]:
+        planned = self._planned
+        attributes: dict[str, Any] = {
+            **self.attributes,
+            semconv.KIND: "agent",
+            semconv.PROCESS: self.runtime.recorder.process,
+            semconv.GEN_AI_OPERATION_NAME: "invoke_agent",
+            semconv.AGENT_NAME: self.name,
+            semconv.AGENT_IS_DEFAULT: self.is_default,
+            semconv.AGENT_DEPTH: self.agent.depth,
+            semconv.AGENT_SEQ_START: self.runtime.tick(),
+        }
+        if self.parent is not None:
+            attributes[semconv.AGENT_PARENT_KEY] = self.parent.key
+        if self.agent.config_id is not None:
+            attributes[semconv.AGENT_CONFIG_ID] = self.agent.config_id
+        if planned.metadata is not None:
+            attributes[semconv.AGENT_METADATA] = payload_text(encode(planned.metadata).json, self._limit)
+        if planned.input_json is not None:
+            attributes[semconv.AGENT_INPUT] = payload_text(planned.input_json, self._limit)
+        return attributes
 
     def enter(self) -> None:
         """Start the agent and make it current."""

@@ -8,16 +8,22 @@ server has acknowledged it and everything before it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import semconv
+from ._boundary import logger, never_raise
 from ._codec import encode
 from ._content import is_over, json_text, payload_text, truncated
+from ._scope import Position
+from .errors import CheckpointError
 
 if TYPE_CHECKING:
     from ._run import RunRuntime
+
+ACKNOWLEDGEMENT_SECONDS = 10.0
 
 Values = dict[str, dict[str, Any]]
 
@@ -76,6 +82,35 @@ def snapshot(
         runtime.recorder.point(f"checkpoint {name}".rstrip(), runtime.span.context, {**shared, **own})
     runtime.state.snapshot_taken(sum(map(len, parts)))
     return checkpoint
+
+
+async def checkpoint(position: Position, name: str, extra: dict[str, Any] | None) -> Checkpoint:
+    """Take an explicit checkpoint, and return when the server has it."""
+    taken = _take(position, name, extra)
+    loop = asyncio.get_running_loop()
+    flush = position.runtime.recorder.flush
+    return _acknowledged(position, taken, await loop.run_in_executor(None, flush, ACKNOWLEDGEMENT_SECONDS))
+
+
+def checkpoint_sync(position: Position, name: str, extra: dict[str, Any] | None) -> Checkpoint:
+    taken = _take(position, name, extra)
+    return _acknowledged(position, taken, position.runtime.recorder.flush(ACKNOWLEDGEMENT_SECONDS))
+
+
+def _take(position: Position, name: str, extra: dict[str, Any] | None) -> Checkpoint:
+    runtime, agent = position.runtime, position.agent
+    with runtime.lock:
+        occurrence = position.scope.count((f"checkpoint:{name}", agent.key if agent else None))
+        return snapshot(runtime, name=name, occurrence=occurrence, extra=extra, is_auto=False)
+
+
+def _acknowledged(position: Position, taken: Checkpoint, is_durable: bool) -> Checkpoint:
+    if not is_durable and position.runtime.recorder.sink is not None:
+        message = f"checkpoint {taken.name or taken.checkpoint_id} was not acknowledged by the server"
+        if never_raise.is_strict:
+            raise CheckpointError(message)
+        logger.warning("%s; it will be sent when the server is back", message)
+    return replace(taken, is_durable=is_durable)
 
 
 def cut(values: Values, limit: int) -> Iterator[str]:

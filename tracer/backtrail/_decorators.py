@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar, overload
 
 from ._agent_context import AgentContext
+from ._agents import plan_agent
 from ._boundary import never_raise
 from ._calls import Activity, Opening, RunCall, wrap
 from ._codec import encode
@@ -167,7 +168,7 @@ class AgentSpec(_Spec):
             given = _given_context(signature, args, kwargs, options)
             context = context_for(given, position.context)
             inputs = signature.bind(args, kwargs)
-            activity = position.runtime.plan_agent(
+            activity = plan_agent(
                 position,
                 name,
                 context=context if given is not None else None,
@@ -185,15 +186,12 @@ class AgentSpec(_Spec):
         with never_raise("starting an agent"):
             position = current_position.get()
             if position is not None:
-                agent = position.runtime.plan_agent(
-                    position, self._name or "agent", config_id=self._config_id, metadata=self._metadata
-                )
+                agent = plan_agent(position, self._name or "agent", config_id=self._config_id, metadata=self._metadata)
                 agent.enter()
                 self._entered.append(agent)
                 return agent
         self._entered.append(None)
-        position = _detached_position()
-        return position.runtime.plan_agent(position, self._name or "agent")
+        return plan_agent(_detached_position(), self._name or "agent")
 
     async def __aenter__(self) -> AgentContext:
         return self.__enter__()

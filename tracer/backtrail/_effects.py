@@ -14,17 +14,17 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from . import semconv
+from ._agents import DEFAULT_KEY
 from ._boundary import never_raise
 from ._codec import encode
 from ._content import payload_text
 from ._decode import decode
-from ._identity import agent_key, ident_text, json_string, step_key
+from ._identity import ident_text, json_string, step_key
 from ._scope import Position, current_position
 from .canonical import H
 
 T = TypeVar("T")
 
-_DEFAULT_AGENT_KEY = agent_key((("default", 0),), ())
 _NO_INPUT = ident_text(None, H(None))
 
 
@@ -57,7 +57,7 @@ def _effect(name: str, produce: Callable[[], T]) -> T:
 
 def _recorded(position: Position, name: str, produce: Callable[[], T]) -> T:
     runtime, scope = position.runtime, position.scope
-    agent = position.agent.key if position.agent is not None else _DEFAULT_AGENT_KEY
+    agent = position.agent.key if position.agent is not None else DEFAULT_KEY
     with runtime.lock:
         occurrence = scope.count((agent, "effect", name))
         seq, number = runtime.tick_and_number()

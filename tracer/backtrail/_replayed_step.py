@@ -12,6 +12,7 @@ from . import semconv
 from ._bundle import StepRecord
 from ._decision import Decision, Hang, Match, Raise, Served
 from ._decode import decode, registry_of
+from ._deltas import record_delta
 from ._recorded_errors import decode_error
 from ._redo import redo
 from ._replay import Replay
@@ -118,7 +119,7 @@ def _give(replay: Replay, step: StepContext, record: StepRecord, match: Match, r
     with step.runtime.lock:
         for delta in replay.deltas_of(record):
             scope, operations = redo(step.runtime.state, delta, replay.registry)
-            step.runtime.record_delta(scope, operations, step.position)
+            record_delta(step.runtime, scope, operations, step.position)
     if isinstance(recorded, _Failure):
         step.finish_failed(recorded.error)
         raise recorded.error

@@ -14,37 +14,32 @@ from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
-from . import _tasks, semconv
-from ._agent_context import AgentContext, AgentInfo, PlannedAgent
+from . import _agents, _tasks, semconv
+from ._agent_context import AgentContext
 from ._boundary import logger, never_raise
-from ._checkpoint import Checkpoint, snapshot
-from ._codec import Encoded, encode, type_name
-from ._content import json_text, payload_text
+from ._codec import Encoded, encode
 from ._done import DONE, Done
-from ._identity import AgentPath, agent_key
 from ._lineage import Lineage
 from ._recorded_errors import encode_error
 from ._recorder import Recorder
 from ._run_context import RunContext
 from ._scope import Position, Scope
 from ._span import RecordedSpan
-from ._state import State, StateValue
+from ._state import State
 from ._tasks import Branch
-from .errors import CheckpointError, ResultNotReplayableError
+from ._totals import Totals
+from .errors import ResultNotReplayableError
 
 if TYPE_CHECKING:
     from ._replay import Replay
     from ._step_context import StepContext
 
-__all__ = ["Branch", "RunInfo", "RunRuntime", "Totals", "active_runs"]
-
 T = TypeVar("T")
 
-_ACKNOWLEDGEMENT_SECONDS = 10.0
 _FAILURES_KEPT = 32
 _BATCH_TURNS = 2
 
@@ -58,32 +53,6 @@ class RunInfo:
     run_id: str
     name: str
     lineage_id: str
-
-
-class Totals:
-    """What the run has used so far, in this process."""
-
-    __slots__ = ("_lock", "cost_usd", "input_tokens", "output_tokens", "tokens")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.input_tokens = 0
-        self.output_tokens = 0
-        self.tokens = 0
-        self.cost_usd = 0.0
-
-    def add_usage(self, input_tokens: int | None, output_tokens: int | None, cost_usd: float | None) -> None:
-        with self._lock:
-            self.input_tokens += input_tokens or 0
-            self.output_tokens += output_tokens or 0
-            self.tokens += (input_tokens or 0) + (output_tokens or 0)
-            self.cost_usd += cost_usd or 0.0
-
-    def add_given(self, tokens: int | None, cost_usd: float | None) -> None:
-        if tokens is not None or cost_usd is not None:
-            with self._lock:
-                self.tokens += tokens or 0
-                self.cost_usd += cost_usd or 0.0
 
 
 class RunRuntime:
@@ -235,72 +204,16 @@ class RunRuntime:
         if self._default is None:
             with self.lock:
                 if self._default is None:
-                    path: AgentPath = (("default", 0),)
-                    info = AgentInfo(agent_key(path, ()), "default", path, self.lineage.depth, None)
-                    planned = PlannedAgent(self._position(), self.span.context)
-                    agent = AgentContext(self, self.context, info, self.lineage, None, planned, is_default=True)
-                    agent.start()
-                    self._default = agent
+                    self._default = _agents.start_default(self)
         return self._default
-
-    def plan_agent(
-        self,
-        position: Position,
-        name: str,
-        *,
-        context: RunContext | None = None,
-        config_id: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        input_json: Any = None,
-    ) -> AgentContext:
-        """Name and number an agent at the moment of its call; it starts when it is entered."""
-        parent = position.agent if position.agent is not None and not position.agent.is_default else None
-        with self.lock:
-            ordinal = position.scope.count(("agent", parent.key if parent else None, name))
-        path = (*(parent.agent.path if parent else ()), (name, ordinal))
-        key = agent_key(path, position.scope.frames)
-        lineage = parent.lineage.delegate(key, self.lineage_id) if parent else self.lineage
-        if context is not None:
-            lineage = lineage.with_context(context)
-        info = AgentInfo(key, name, path, lineage.depth, config_id)
-        planned = PlannedAgent(position, self.parent_span(), input_json, metadata)
-        return AgentContext(self, context or position.context, info, lineage, parent, planned)
 
     def start_agent(
         self, position: Position, name: str, config_id: str | None, metadata: dict[str, Any] | None
     ) -> AgentContext:
-        agent = self.plan_agent(position, name, config_id=config_id, metadata=metadata)
+        agent = _agents.plan_agent(position, name, config_id=config_id, metadata=metadata)
         with never_raise("starting an agent"):
             agent.start()
         return agent
-
-    def start_agent_span(self, agent: AgentContext, planned: PlannedAgent) -> RecordedSpan:
-        info, limit = agent.agent, self.recorder.max_payload_bytes
-        attributes: dict[str, Any] = {
-            **agent.attributes,
-            semconv.KIND: "agent",
-            semconv.PROCESS: self.recorder.process,
-            semconv.GEN_AI_OPERATION_NAME: "invoke_agent",
-            semconv.AGENT_NAME: info.name,
-            semconv.AGENT_IS_DEFAULT: agent.is_default,
-            semconv.AGENT_DEPTH: info.depth,
-            semconv.AGENT_SEQ_START: self.tick(),
-        }
-        if agent.parent is not None:
-            attributes[semconv.AGENT_PARENT_KEY] = agent.parent.key
-        if info.config_id is not None:
-            attributes[semconv.AGENT_CONFIG_ID] = info.config_id
-        if planned.metadata is not None:
-            attributes[semconv.AGENT_METADATA] = payload_text(encode(planned.metadata).json, limit)
-        if planned.input_json is not None:
-            attributes[semconv.AGENT_INPUT] = payload_text(planned.input_json, limit)
-        span = self.recorder.start(f"invoke_agent {info.name}", planned.parent_span, attributes)
-        self.recorder.pending(span)
-        self.agents.append(agent)
-        return span
-
-    def _position(self) -> Position:
-        return Position(self, self.context, None, None, self.root_scope)
 
     def parent_span(self) -> Any:
         """The span that is current, if it is of this run; else the run's own."""
@@ -308,80 +221,6 @@ class RunRuntime:
 
         current = get_current_span().get_span_context()
         return current if current.trace_id == self.trace_id else self.span.context
-
-    # --- State ------------------------------------------------------------------------------------
-
-    def set_state(self, scope: str, key: str, value: Any, position: Position | None) -> None:
-        with never_raise("setting state"):
-            new = StateValue(self.encode(value), value)
-            with self.lock:
-                self.record_delta(scope, self.state.set(scope, key, new), position)
-
-    def delete_state(self, scope: str, key: str, position: Position | None) -> None:
-        with never_raise("deleting state"), self.lock:
-            self.record_delta(scope, self.state.delete(scope, key), position)
-
-    def get_state(self, scope: str, key: str, default: Any) -> Any:
-        with self.lock:
-            value = self.state.get(scope, key)
-        return default if value is None else value.read()
-
-    def record_delta(self, scope: str, operations: list[dict[str, Any]], position: Position | None) -> None:
-        if not operations:
-            return
-        self.seq += 1
-        delta = {"seq": self.seq, "scope": scope, "ops": operations}
-        size = len(json_text(delta))
-        step = position.step if position is not None and position.runtime is self else None
-        if step is not None and step.status == "open" and size <= self.recorder.max_payload_bytes // 2:
-            step.add_delta(delta, size)
-            self.writing_steps[step.call.step_key] = None
-        else:
-            self.emit_deltas([delta], step)
-        if self.state.grew_by(size):
-            snapshot(self)
-
-    def emit_deltas(self, deltas: list[dict[str, Any]], step: StepContext | None = None, reason: str = "set") -> None:
-        """Deltas as a span of their own: outside a step, or too many for the step's span."""
-        attributes = {
-            **(step.agent_context.attributes if step is not None else self.attributes),
-            semconv.KIND: "state",
-            semconv.PROCESS: self.recorder.process,
-            semconv.NUMBER: self.next_number(),
-            semconv.STATE_DELTAS: payload_text(deltas, self.recorder.max_payload_bytes),
-            semconv.STATE_ROOT: self.state.root,
-            semconv.STATE_REASON: reason,
-            semconv.STATE_SEQ: deltas[-1]["seq"],
-        }
-        if step is not None:
-            attributes[semconv.STEP_KEY] = step.call.step_key
-        self.recorder.point("set_state", self.parent_span(), attributes)
-
-    # --- Checkpoints ------------------------------------------------------------------------------
-
-    def _take_checkpoint(self, position: Position, name: str, extra: dict[str, Any] | None) -> Checkpoint:
-        agent = position.agent or self._default
-        with self.lock:
-            occurrence = position.scope.count((f"checkpoint:{name}", agent.key if agent else None))
-            return snapshot(self, name=name, occurrence=occurrence, extra=extra, is_auto=False)
-
-    def checkpoint_sync(self, position: Position, name: str, extra: dict[str, Any] | None) -> Checkpoint:
-        checkpoint = self._take_checkpoint(position, name, extra)
-        return self._acknowledged(checkpoint, self.recorder.flush(_ACKNOWLEDGEMENT_SECONDS))
-
-    async def checkpoint(self, position: Position, name: str, extra: dict[str, Any] | None) -> Checkpoint:
-        checkpoint = self._take_checkpoint(position, name, extra)
-        loop = asyncio.get_running_loop()
-        is_durable = await loop.run_in_executor(None, self.recorder.flush, _ACKNOWLEDGEMENT_SECONDS)
-        return self._acknowledged(checkpoint, is_durable)
-
-    def _acknowledged(self, checkpoint: Checkpoint, is_durable: bool) -> Checkpoint:
-        if not is_durable and self.recorder.sink is not None:
-            message = f"checkpoint {checkpoint.name or checkpoint.checkpoint_id} was not acknowledged by the server"
-            if never_raise.is_strict:
-                raise CheckpointError(message)
-            logger.warning("%s; it will be sent when the server is back", message)
-        return replace(checkpoint, is_durable=is_durable)
 
     # --- By hand ----------------------------------------------------------------------------------
 
@@ -414,20 +253,3 @@ def _active(runtime: RunRuntime) -> Position:
     from ._run_context import active_position
 
     return active_position()
-
-
-def opaque_fields(fields: dict[str, Any]) -> list[str]:
-    return [name for name, encoded in fields.items() if isinstance(encoded, dict) and encoded.get("$t") == "opaque"]
-
-
-def context_json(context: RunContext) -> dict[str, Any]:
-    """A context as data: its fields, and the names of those that are services."""
-    fields = {name: encode(value).json for name, value in context_fields(context).items()}
-    opaque = opaque_fields(fields)
-    data = {name: encoded for name, encoded in fields.items() if name not in opaque}
-    return {"type": type_name(type(context)), "fields": data, "opaque": opaque}
-
-
-def context_fields(context: RunContext) -> dict[str, Any]:
-    names = getattr(type(context), "__dataclass_fields__", None) or ("query", "metadata")
-    return {name: getattr(context, name, None) for name in names}

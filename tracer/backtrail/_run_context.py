@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from ._checkpoint import Checkpoint, checkpoint, checkpoint_sync
+from ._deltas import delete_state, get_state, set_state
 from ._scope import Position, current_position
 
 if TYPE_CHECKING:
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ._agent_context import AgentContext
-    from ._checkpoint import Checkpoint
     from ._done import Done
-    from ._run import Branch, RunInfo, Totals
+    from ._run import RunInfo
+    from ._tasks import Branch
+    from ._totals import Totals
     from .client import Client
 
 T = TypeVar("T")
@@ -110,26 +113,24 @@ class RunContext:
     def set_state(self, key: str, value: Any) -> None:
         """Keep a value in the run's state: part of every later checkpoint, back again in a replay."""
         position = active_position()
-        position.runtime.set_state("run", key, value, position)
+        set_state(position.runtime, "run", key, value, position)
 
     def get_state(self, key: str, default: Any = None) -> Any:
         """A copy of a value of the run's state."""
-        return active_position().runtime.get_state("run", key, default)
+        return get_state(active_position().runtime, "run", key, default)
 
     def delete_state(self, key: str) -> None:
         """Take a key out of the run's state."""
         position = active_position()
-        position.runtime.delete_state("run", key, position)
+        delete_state(position.runtime, "run", key, position)
 
     async def checkpoint(self, name: str = "", extra: dict[str, Any] | None = None) -> Checkpoint:
         """Keep the whole state as it is now. When this returns, the server has it."""
-        position = active_position()
-        return await position.runtime.checkpoint(position, name, extra)
+        return await checkpoint(active_position(), name, extra)
 
     def checkpoint_sync(self, name: str = "", extra: dict[str, Any] | None = None) -> Checkpoint:
         """The same for code without an event loop."""
-        position = active_position()
-        return position.runtime.checkpoint_sync(position, name, extra)
+        return checkpoint_sync(active_position(), name, extra)
 
     def start_agent(
         self, name: str, agent_config_id: str | None = None, metadata: dict[str, Any] | None = None

@@ -15,11 +15,11 @@ from opentelemetry.trace import Link, get_current_span
 from . import _tasks, semconv
 from ._boundary import logger
 from ._checkpoint import snapshot
-from ._codec import encode
+from ._codec import encode, type_name
 from ._content import payload_text
 from ._recorder import current_recorder
 from ._replayed_run import end_attributes, replay_link, restore_state, start_attributes, take_start
-from ._run import RunRuntime, active_runs, context_json
+from ._run import RunRuntime, active_runs
 from ._run_context import RunContext, replaced
 from ._span import error_type
 from ._state import StateValue
@@ -144,6 +144,15 @@ def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
     _tasks.leave_loops(runtime.loops)
     if runtime.recorder.durability != "async":
         runtime.recorder.flush(5.0)
+
+
+def context_json(context: RunContext) -> dict[str, Any]:
+    """A context as data: its fields, and the names of those that are services."""
+    names = getattr(type(context), "__dataclass_fields__", None) or ("query", "metadata")
+    fields = {name: encode(getattr(context, name, None)).json for name in names}
+    opaque = [name for name, encoded in fields.items() if isinstance(encoded, dict) and encoded.get("$t") == "opaque"]
+    data = {name: encoded for name, encoded in fields.items() if name not in opaque}
+    return {"type": type_name(type(context)), "fields": data, "opaque": opaque}
 
 
 def context_for(

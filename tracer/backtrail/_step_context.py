@@ -38,7 +38,6 @@ class StepContext:
     """The step that is running; get it by annotation, `as`, or `get_current_step_context()`."""
 
     __slots__ = (
-        "_bytes_of_deltas",
         "_opened",
         "_parent",
         "_position",
@@ -46,6 +45,7 @@ class StepContext:
         "_start_attributes",
         "_token",
         "agent_context",
+        "bytes_of_deltas",
         "call",
         "cost_usd",
         "deltas",
@@ -77,7 +77,7 @@ class StepContext:
         self._position = position
         self._opened: Token[Position | None] | None = None
         self._token: Any = None
-        self._bytes_of_deltas = 0
+        self.bytes_of_deltas = 0
         self._result: Any = _NOTHING
 
     # --- For the user -----------------------------------------------------------------------------
@@ -265,17 +265,6 @@ class StepContext:
         if self.span is not None:
             self.span.set_error(error)
         self._end(ending)
-
-    def add_delta(self, delta: dict[str, Any], size: int) -> None:
-        """Keep a state change of this step for its span; over the limit, the ones so far go out by themselves."""
-        runtime = self._position.runtime
-        if self.deltas is None:
-            self.deltas = []
-        elif self._bytes_of_deltas + size > runtime.recorder.max_payload_bytes // 2:
-            runtime.emit_deltas(self.deltas, self)
-            self.deltas, self._bytes_of_deltas = [], 0
-        self.deltas.append(delta)
-        self._bytes_of_deltas += size
 
     def _ending(self, status: str, encoded: Encoded) -> dict[str, Any]:
         self.status = status

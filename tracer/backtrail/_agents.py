@@ -1,0 +1,56 @@
+"""Agents are named and numbered at the moment of their call; they start when they are entered.
+
+    @agent or start_agent → **plan_agent** → AgentContext → its span
+
+An agent that another agent calls is a delegation: it gets a task of its own, the caller's task is its
+parent, and the chain grows by one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._agent_context import AgentContext, AgentInfo, PlannedAgent
+from ._identity import AgentPath, agent_key
+from ._scope import Position
+
+if TYPE_CHECKING:
+    from ._run import RunRuntime
+    from ._run_context import RunContext
+
+DEFAULT_PATH: AgentPath = (("default", 0),)
+DEFAULT_KEY = agent_key(DEFAULT_PATH, ())
+
+
+def plan_agent(
+    position: Position,
+    name: str,
+    *,
+    context: RunContext | None = None,
+    config_id: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    input_json: Any = None,
+) -> AgentContext:
+    """One agent of this name under the current one. `context` is what was handed over to it, if anything."""
+    runtime = position.runtime
+    parent = position.agent if position.agent is not None and not position.agent.is_default else None
+    with runtime.lock:
+        ordinal = position.scope.count(("agent", parent.key if parent else None, name))
+    path = (*(parent.agent.path if parent else ()), (name, ordinal))
+    key = agent_key(path, position.scope.frames)
+    lineage = parent.lineage.delegate(key, runtime.lineage_id) if parent else runtime.lineage
+    if context is not None:
+        lineage = lineage.with_context(context)
+    info = AgentInfo(key, name, path, lineage.depth, config_id)
+    planned = PlannedAgent(position, runtime.parent_span(), input_json, metadata)
+    return AgentContext(runtime, context or position.context, info, lineage, parent, planned)
+
+
+def start_default(runtime: RunRuntime) -> AgentContext:
+    """The agent of a run's own steps."""
+    info = AgentInfo(DEFAULT_KEY, "default", DEFAULT_PATH, runtime.lineage.depth, None)
+    position = Position(runtime, runtime.context, None, None, runtime.root_scope)
+    planned = PlannedAgent(position, runtime.span.context)
+    agent = AgentContext(runtime, runtime.context, info, runtime.lineage, None, planned, is_default=True)
+    agent.start()
+    return agent
