@@ -115,9 +115,8 @@ class Lineage:
         return self._spans[run_id].get(span_id)
 
 
-def load_lineage(read: ReadTrace, run_id: str) -> Lineage | None:
-    """The run and its ancestors; None if there is no such run."""
-    spans = read(run_id)
+def load_lineage(read: ReadTrace, run_id: str, spans: Sequence[SpanRow]) -> Lineage | None:
+    """The run with these spans and its ancestors; None if there is no run among them."""
     records = read_records(spans)
     if records.run is None:
         return None

@@ -113,7 +113,7 @@ def step(key: str, seq: int, status: str = "completed", *, scope: Any = (), resu
 
 def bundles(*spans: SpanRow, at: str = "failure", others: dict[str, Sequence[SpanRow]] | None = None) -> Bundle:
     traces = {RUN: spans, **(others or {})}
-    lineage = load_lineage(lambda run_id: traces.get(run_id, ()), RUN)
+    lineage = load_lineage(lambda run_id: traces.get(run_id, ()), RUN, spans)
     assert lineage is not None
     wish = Wish.of("resume", at)
     pages = [parse_page(build_page(lineage, wish, run_status="failed", cursor=None).encode())]

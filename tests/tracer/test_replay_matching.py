@@ -237,11 +237,11 @@ def test_effects_are_served_until_their_scope_goes_live() -> None:
     later = effect | {"key": "e1", "occurrence": 1, "value": 2}
     replay = Replay(bundle_of(recorded("k0", replay_policy="live"), effects=(effect, later)))
 
-    first = replay.on_effect("now", "[]", 0, "e0")
+    first = replay.on_effect("now", "[]", "e0")
     assert first is not None
     assert first.value == 1
     replay.on_call(call("k0"))
-    assert replay.on_effect("now", "[]", 1, "e1") is None
+    assert replay.on_effect("now", "[]", "e1") is None
 
 
 def test_a_sibling_scope_keeps_replaying_and_a_later_one_starts_live() -> None:

@@ -103,14 +103,12 @@ class Replay:
             with self._lock:
                 self._frontier.left(call.step_key)
 
-    def on_effect(self, name: str, scope: Scope, occurrence: int, key: str) -> EffectRecord | None:
+    def on_effect(self, name: str, scope: Scope, key: str) -> EffectRecord | None:
         """The recorded value of `ctx.now()` and its kind, as long as the scope has not gone past the record."""
         with self._lock:
             self._frontier.opened(scope)
             effect = self._effects.get(key)
-            if effect is None or self._frontier.is_live(scope):
-                return None
-            if (effect.name, effect.occurrence) != (name, occurrence):
+            if effect is None or effect.name != name or self._frontier.is_live(scope):
                 return None
             return self._effects.pop(key)
 

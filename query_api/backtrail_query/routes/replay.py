@@ -10,6 +10,7 @@ from backtrail_query.bundle import NotReplayable, Wish, build_page
 from backtrail_query.errors import RunNotFound
 from backtrail_query.lineage import load_lineage
 from backtrail_query.params import Project, Reader, RunId
+from backtrail_store.rows import SpanRow
 
 router = APIRouter(tags=["replay"])
 
@@ -50,11 +51,16 @@ def get_replay_bundle(
     ],
 ) -> Response:
     wish = Wish.of(request.mode, request.at)
-    row = reader.get_run(project, run_id)
-    lineage = load_lineage(lambda trace_id: reader.get_trace(project, trace_id, payloads=True), run_id)
-    if row is None and (lineage is None or not lineage.generations):
+
+    def read(trace_id: str) -> list[SpanRow]:
+        return reader.get_trace(project, trace_id, payloads=True)
+
+    spans = read(run_id)
+    if not spans:
         raise RunNotFound(run_id)
-    if row is None or lineage is None:
+    lineage = load_lineage(read, run_id, spans)
+    if lineage is None:
         raise NotReplayable(f"{run_id} is a trace without a Backtrail run: its spans recorded no steps to replay")
-    page = build_page(lineage, wish, run_status=row.status, cursor=request.cursor)
+    row = reader.get_run(project, run_id)
+    page = build_page(lineage, wish, run_status=row.status if row else "incomplete", cursor=request.cursor)
     return Response(page, media_type="application/json")
