@@ -151,6 +151,8 @@ class AgentContext:
             self.finish_failed(error)
         return DONE
 
+    waits_before = waits_after = False
+
     # --- Start and end ----------------------------------------------------------------------------
 
     def _position(self) -> Position:

@@ -25,15 +25,38 @@ from ._replayed_step import answer_or_drive, answer_or_run, decide
 from ._scope import Position, current_position
 
 if TYPE_CHECKING:
-    from ._decorators import Decorated
     from ._run import RunRuntime
+    from ._run_context import RunContext
     from ._signature import Signature
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+_ACKNOWLEDGEMENT_SECONDS = 2.0
+_SECONDS_WHILE_AWAY = 0.2
 
 _beginning = never_raise("beginning a recording")
 _entering = never_raise("entering a recording")
 _ending = never_raise("ending a recording")
+
+
+class Decorated(Protocol[R_co]):
+    """A decorated function: called as before, contexts left out, `context=` allowed."""
+
+    __name__: str
+
+    @property
+    def __wrapped__(self) -> Callable[..., R_co]: ...
+
+    def __call__(self, *args: Any, **kwargs: Any) -> R_co: ...
+
+    def with_options(
+        self,
+        *,
+        context: RunContext | None = None,
+        state: dict[str, Any] | None = None,
+        conversation_id: str | None = None,
+    ) -> Callable[..., R_co]: ...
 
 
 class Activity(Protocol):
@@ -41,6 +64,10 @@ class Activity(Protocol):
 
     @property
     def runtime(self) -> RunRuntime: ...
+    @property
+    def waits_before(self) -> bool: ...
+    @property
+    def waits_after(self) -> bool: ...
     def enter(self) -> None: ...
     def leave(self, result: Any) -> None: ...
     def leave_failed(self, error: BaseException) -> None: ...
@@ -52,6 +79,8 @@ Begin = Callable[[tuple[Any, ...], dict[str, Any], dict[str, Any]], Opening | No
 
 class RunCall:
     """A run as an activity: it makes itself current, and itself the parent of what follows."""
+
+    waits_before = waits_after = False
 
     def __init__(self, runtime: RunRuntime) -> None:
         self.runtime = runtime
@@ -173,6 +202,8 @@ def _begin(begin: Begin, args: tuple[Any, ...], kwargs: dict[str, Any], options:
 def _run(function: Callable[..., R], activity: Activity, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
     with _entering:
         activity.enter()
+        if activity.waits_before:
+            acknowledge(activity)
     try:
         result = function(*args, **kwargs)
     except BaseException as error:
@@ -181,7 +212,16 @@ def _run(function: Callable[..., R], activity: Activity, args: tuple[Any, ...], 
         raise
     with _ending:
         activity.leave(result)
+        if activity.waits_after:
+            acknowledge(activity)
     return result
+
+
+def acknowledge(activity: Activity) -> None:
+    """Wait until the server has what was recorded so far; not long, and hardly at all while it is away."""
+    recorder = activity.runtime.recorder
+    is_away = recorder.sink is not None and recorder.sink.is_failing
+    recorder.flush(_SECONDS_WHILE_AWAY if is_away else _ACKNOWLEDGEMENT_SECONDS)
 
 
 async def _drive(
@@ -190,6 +230,8 @@ async def _drive(
     with _entering:
         activity.enter()
         _tasks.join_loop(activity.runtime.loops)
+        if activity.waits_before:
+            await asyncio.get_running_loop().run_in_executor(None, acknowledge, activity)
     try:
         result = await function(*args, **kwargs)
     except BaseException as error:
@@ -198,6 +240,8 @@ async def _drive(
         raise
     with _ending:
         activity.leave(result)
+        if activity.waits_after:
+            await asyncio.get_running_loop().run_in_executor(None, acknowledge, activity)
     return result
 
 

@@ -6,11 +6,33 @@ Messages are written as they are given, as JSON text; usage counts what the prov
 tokens within the input and reasoning within the output.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict
 
 from . import semconv
 from ._codec import encode
 from ._content import payload_text
+
+
+class ModelCall(TypedDict, total=False):
+    """What may be said of a model call; None and left out mean the same."""
+
+    provider: str | None
+    request_model: str | None
+    response_model: str | None
+    response_id: str | None
+    finish_reasons: Sequence[str] | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_input_tokens: int | None
+    cache_write_input_tokens: int | None
+    reasoning_output_tokens: int | None
+    cost_usd: float | None
+    system_instructions: Any
+    input_messages: Any
+    output_messages: Any
+    tool_definitions: Any
+
 
 _NAMES = {
     "provider": semconv.GEN_AI_PROVIDER_NAME,
@@ -32,12 +54,15 @@ _NAMES = {
 _PAYLOADS = frozenset({"system_instructions", "input_messages", "output_messages", "tool_definitions"})
 
 
-def attributes(max_payload_bytes: int, **said: Any) -> dict[str, Any]:
+def attributes(max_payload_bytes: int, said: ModelCall) -> dict[str, Any]:
     """The attributes for what is known; what is None is left out."""
     found: dict[str, Any] = {}
-    for word, value in said.items():
+    for word, said_value in said.items():
+        value: Any = said_value
         if value is None:
             continue
+        if word not in _NAMES:
+            raise TypeError(f"record_llm() got an unexpected keyword argument {word!r}")
         if word in _PAYLOADS:
             value = payload_text(encode(value).json, max_payload_bytes)
         elif word == "finish_reasons":

@@ -102,6 +102,11 @@ class Processor:
         if self._is_idle:
             self._wake.set()
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last batch could not be delivered."""
+        return self._failures > 0
+
     def lost_of(self, trace_id: int) -> int:
         return self._lost_of.get(trace_id, 0)
 

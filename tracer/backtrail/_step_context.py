@@ -8,10 +8,10 @@ user's: messages and usage of a model call, a result given by hand.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from opentelemetry import context as otel_context
 from opentelemetry.trace import SpanContext, set_span_in_context
@@ -22,6 +22,7 @@ from ._codec import Encoded
 from ._content import payload_text
 from ._done import DONE, Done
 from ._identity import StepCall, idempotency_key
+from ._llm import ModelCall
 from ._run_context import RunContext
 from ._scope import Position, Scope, current_position
 from ._span import RecordedSpan, error_type
@@ -132,47 +133,15 @@ class StepContext:
             if self.span is not None:
                 self.span.set_attributes(attributes)
 
-    def record_llm(
-        self,
-        *,
-        provider: str | None = None,
-        request_model: str | None = None,
-        response_model: str | None = None,
-        response_id: str | None = None,
-        finish_reasons: Sequence[str] | None = None,
-        input_tokens: int | None = None,
-        output_tokens: int | None = None,
-        cache_read_input_tokens: int | None = None,
-        cache_write_input_tokens: int | None = None,
-        reasoning_output_tokens: int | None = None,
-        cost_usd: float | None = None,
-        system_instructions: Any = None,
-        input_messages: Any = None,
-        output_messages: Any = None,
-        tool_definitions: Any = None,
-    ) -> None:
-        """Say what a model call used and exchanged, in the words of OpenTelemetry's GenAI conventions."""
+    def record_llm(self, **said: Unpack[ModelCall]) -> None:
+        """Say what a model call used and exchanged, in the words of OpenTelemetry's GenAI conventions.
+
+        this.record_llm(provider="openai", request_model="gpt-4o-mini", input_tokens=812, output_tokens=40)
+        """
         with never_raise("recording a model call"):
-            attributes = _llm.attributes(
-                self._position.runtime.recorder.max_payload_bytes,
-                provider=provider,
-                request_model=request_model,
-                response_model=response_model,
-                response_id=response_id,
-                finish_reasons=finish_reasons,
-                input_tokens=input_tokens,
-                output_tokens=output_tokens,
-                cache_read_input_tokens=cache_read_input_tokens,
-                cache_write_input_tokens=cache_write_input_tokens,
-                reasoning_output_tokens=reasoning_output_tokens,
-                cost_usd=cost_usd,
-                system_instructions=system_instructions,
-                input_messages=input_messages,
-                output_messages=output_messages,
-                tool_definitions=tool_definitions,
-            )
-            self._position.runtime.totals.add_usage(input_tokens, output_tokens, cost_usd)
-            if self.span is not None:
+            attributes = _llm.attributes(self.runtime.recorder.max_payload_bytes, said)
+            self.runtime.totals.add_usage(said.get("input_tokens"), said.get("output_tokens"), said.get("cost_usd"))
+            if self.span is not None and self.span.is_recording():
                 self.span.attributes.update(attributes)
 
     # --- Start and end ----------------------------------------------------------------------------
@@ -200,9 +169,20 @@ class StepContext:
                 recorder.sink.opened(self.span)
         return self.span
 
+    @property
+    def waits_before(self) -> bool:
+        """Whether the server has to know of the step first: its body may do what cannot be undone."""
+        return self.plan.side_effect != "none"
+
+    @property
+    def waits_after(self) -> bool:
+        return self.runtime.recorder.durability == "sync"
+
     def enter(self) -> None:
         """Start the span and make the step current."""
         span = self.start()
+        if self.waits_before:
+            self.runtime.recorder.pending(span)
         position = self._position
         inner = Position(
             position.runtime, position.context, self.agent_context, self, Scope((("step", self.call.step_key),))

@@ -75,6 +75,8 @@ class CapturedSpans(list[ReadableSpan]):
     def flush(self, timeout: float) -> bool:
         return True
 
+    is_failing = False
+
     def lost_of(self, trace_id: int) -> int:
         return 0
 

@@ -1,0 +1,293 @@
+"""What `run(…)`, `agent(…)` and `step(…)` make: one object each, a decorator and a block.
+
+    user's function → **spec** → start_run, plan_agent, StepPlan.begin → user's function → their end
+
+A call is named and numbered in a plain `def`, at the moment it is made: when a coroutine first runs
+is up to the scheduler. Our bookkeeping stands inside `never_raise`; the user's function does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from types import TracebackType
+from typing import Any, TypeVar
+
+from ._agent_context import AgentContext
+from ._agents import plan_agent
+from ._boundary import never_raise
+from ._calls import Activity, Decorated, Opening, RunCall, acknowledge, wrap
+from ._codec import encode
+from ._recorder import Recorder
+from ._run import RunRuntime
+from ._run_context import RunContext
+from ._runs import context_for, start_run
+from ._scope import Position, current_position
+from ._signature import Signature
+from ._step_context import StepContext
+from ._steps import SideEffect, StepKind, StepPlan
+
+R = TypeVar("R")
+
+
+class _Spec:
+    """What the three have in common: used as a block, the object keeps what it opened."""
+
+    def __init__(self) -> None:
+        self._entered: list[Activity | None] = []
+
+    def _leave(self, error: BaseException | None) -> None:
+        activity = self._entered.pop()
+        if activity is None:
+            return
+        with never_raise("ending a recording"):
+            if error is None:
+                activity.leave(None)
+            else:
+                activity.leave_failed(error)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._leave(error)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+
+class RunSpec(_Spec):
+    """What `run(…)` makes: decorate with it, or `with run("nightly") as ctx:`."""
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        query: str | None = None,
+        context: RunContext | None = None,
+        state: dict[str, Any] | None = None,
+        conversation_id: str | None = None,
+        input: Any = None,
+    ) -> None:
+        super().__init__()
+        self._name = name
+        self._query = query
+        self._context = context
+        self._state = state
+        self._conversation_id = conversation_id
+        self._input = input
+
+    def __call__(self, function: Callable[..., R]) -> Decorated[R]:
+        signature = Signature(function)
+        name = self._name or function.__name__
+        entrypoint = f"{function.__module__}:{function.__qualname__}"
+
+        def begin(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Opening:
+            given = _given_context(signature, args, kwargs, options)
+            current = current_position.get()
+            inputs = signature.bind(args, kwargs)
+            runtime = start_run(
+                name,
+                context_for(given, current.context if current else None),
+                query=_query_of(inputs, self._query),
+                input_json=signature.without_defaults(encode(inputs).json),
+                state=options.get("state", self._state),
+                conversation_id=options.get("conversation_id") or self._conversation_id,
+                entrypoint=entrypoint,
+                code_hash=signature.code_hash,
+            )
+            call = RunCall(runtime)
+            args, kwargs = _swap(given, runtime.context, args, kwargs)
+            return call, *signature.inject(args, kwargs, call.provide)
+
+        return wrap(function, begin, signature, begins_when_awaited=True)
+
+    def _open(self) -> RunContext:
+        current = current_position.get()
+        given = self._context
+        with never_raise("starting a run"):
+            runtime = start_run(
+                self._name or "run",
+                context_for(given, current.context if current else None),
+                query=self._query or "",
+                input_json=encode(self._input).json,
+                state=self._state,
+                conversation_id=self._conversation_id,
+            )
+            call = RunCall(runtime)
+            call.enter()
+            self._entered.append(call)
+            return runtime.context
+        self._entered.append(None)
+        return given or RunContext()
+
+    def __enter__(self) -> RunContext:
+        return self._open()
+
+    async def __aenter__(self) -> RunContext:
+        return self._open()
+
+
+class AgentSpec(_Spec):
+    """What `agent(…)` makes: decorate with it, or `with agent("researcher") as me:`."""
+
+    def __init__(
+        self, name: str | None = None, *, config_id: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self._name = name
+        self._config_id = config_id
+        self._metadata = metadata
+
+    def __call__(self, function: Callable[..., R]) -> Decorated[R]:
+        signature = Signature(function)
+        name = self._name or function.__name__
+
+        def begin(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Opening | None:
+            position = current_position.get()
+            if position is None:
+                return None
+            given = _given_context(signature, args, kwargs, options)
+            context = context_for(given, position.context)
+            inputs = signature.bind(args, kwargs)
+            activity = plan_agent(
+                position,
+                name,
+                context=context if given is not None else None,
+                config_id=self._config_id,
+                metadata=self._metadata,
+                input_json=signature.without_defaults(encode(inputs).json),
+            )
+            args, kwargs = _swap(given, context, args, kwargs)
+            return activity, *signature.inject(args, kwargs, activity.provide)
+
+        # An agent that is called outside a run is one.
+        return wrap(function, begin, signature, outside=lambda wrapper: RunSpec(name)(wrapper))
+
+    def __enter__(self) -> AgentContext:
+        with never_raise("starting an agent"):
+            position = current_position.get()
+            if position is not None:
+                agent = plan_agent(position, self._name or "agent", config_id=self._config_id, metadata=self._metadata)
+                agent.enter()
+                self._entered.append(agent)
+                return agent
+        self._entered.append(None)
+        return plan_agent(_detached_position(), self._name or "agent")
+
+    async def __aenter__(self) -> AgentContext:
+        return self.__enter__()
+
+
+class StepSpec(_Spec):
+    """What `step(…)` makes: decorate with it, or `with step("search", kind="tool") as this:`."""
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        kind: StepKind | str = StepKind.CUSTOM,
+        key: str | Callable[..., str] | None = None,
+        version: str | None = None,
+        ignore: Collection[str] = (),
+        side_effect: SideEffect = "none",
+        result_type: Any = None,
+        raises: tuple[type[BaseException], ...] = (),
+        capture: bool = True,
+        input: Any = None,
+    ) -> None:
+        super().__init__()
+        self._name = name
+        self._kind = StepKind(kind)
+        self._key = key
+        self._version = version
+        self._ignore = ignore
+        self._side_effect = side_effect
+        self._result_type = result_type
+        self._raises = tuple(raises)
+        self._capture = capture
+        self._input = input
+
+    def _plan(self, name: str, signature: Signature | None) -> StepPlan:
+        return StepPlan(
+            name,
+            self._kind,
+            key=self._key,
+            version=self._version,
+            hash_excluded=signature.hash_excluded if signature else (),
+            side_effect=self._side_effect,
+            capture=self._capture,
+            result_type=self._result_type if self._result_type is not None else signature and signature.return_hint,
+            raises=self._raises,
+            code_hash=signature.code_hash if signature else None,
+        )
+
+    def __call__(self, function: Callable[..., R]) -> Decorated[R]:
+        signature = Signature(function, self._ignore)
+        name = self._name or function.__name__
+        plan: StepPlan | None = None
+
+        def begin(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Opening | None:
+            nonlocal plan
+            position = current_position.get()
+            if position is None:
+                return None
+            if plan is None:
+                plan = self._plan(name, signature)
+            activity = plan.begin(position, signature.bind(args, kwargs), signature.without_defaults)
+            if signature.contexts:
+                args, kwargs = signature.inject(args, kwargs, activity.provide)
+            return activity, args, kwargs
+
+        return wrap(function, begin, signature)
+
+    def __enter__(self) -> StepContext:
+        position = current_position.get()
+        plan = self._plan(self._name or "step", None)
+        with never_raise("starting a step"):
+            if position is not None:
+                activity = plan.begin(position, self._input)
+                activity.enter()
+                self._entered.append(activity)
+                if activity.waits_before:
+                    acknowledge(activity)
+                return activity
+        self._entered.append(None)
+        return plan.begin(_detached_position(), None)
+
+    async def __aenter__(self) -> StepContext:
+        return self.__enter__()
+
+
+def _given_context(
+    signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
+) -> RunContext | None:
+    """The context handed over: by `context=`, by `with_options`, or as an argument."""
+    if "context" in kwargs and not signature.accepts("context"):
+        options = {"context": kwargs.pop("context")}
+    context = options.get("context")
+    if context is None and signature.contexts:
+        values = [*args, *(value for name, value in kwargs.items() if name in signature.contexts)]
+        context = next((value for value in values if isinstance(value, RunContext)), None)
+    return context
+
+
+def _swap(
+    old: RunContext | None, new: RunContext, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with the given context replaced by the copy that knows the query."""
+    if old is None or old is new:
+        return args, kwargs
+    swapped = {name: new if value is old else value for name, value in kwargs.items()}
+    return tuple(new if value is old else value for value in args), swapped
+
+
+def _query_of(inputs: dict[str, Any], parameter: str | None) -> str:
+    if parameter is not None:
+        return str(inputs.get(parameter, ""))
+    return next((value for value in inputs.values() if isinstance(value, str)), "")
+
+
+def _detached_position() -> Position:
+    """Where a block outside a run records: nowhere."""
+    runtime = RunRuntime(Recorder(), "detached", RunContext())
+    runtime.span = runtime.recorder.start_root("detached", runtime.trace_id, {}, ())
+    return Position(runtime, runtime.context, None, None, runtime.root_scope)
