@@ -65,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == CHAT:
             self.answer(200, completion(body["model"], body["messages"]))
         elif self.path == REFUNDS and self.server.refunds_are_down:
-            self.answer(503, {"error": {"message": "refunds are closed for maintenance"}})
+            self.answer(503, {"error": {"message": "refunds are paused"}})
         elif self.path == REFUNDS:
             self.answer(200, {"refund_id": f"RF-{body['order_id']}", "amount": body["amount"]})
         else:
