@@ -27,10 +27,10 @@ def page_id(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def test_every_setting_is_in_the_readme_and_every_variable_in_the_readme_is_a_setting() -> None:
-    settings = {f"BACKTRAIL_{name}".upper() for name in Settings.model_fields}
+def test_the_readme_names_every_setting_in_its_own_words_and_no_other() -> None:
+    described = {f"BACKTRAIL_{name}".upper(): field.description for name, field in Settings.model_fields.items()}
 
-    assert set(re.findall(r"^\| `(BACKTRAIL_\w+)`", README, re.MULTILINE)) == settings
+    assert dict(re.findall(r"^\| `(BACKTRAIL_\w+)` \|.*\| (.*) \|$", README, re.MULTILINE)) == described
 
 
 def test_every_folder_is_in_the_readmes_map_and_every_folder_of_the_map_exists() -> None:
@@ -78,6 +78,16 @@ def test_the_tracers_table_names_every_attribute_and_no_other() -> None:
     constants = {value for name, value in vars(semconv).items() if name.isupper()}
 
     assert table == constants
+
+
+def test_the_tracers_example_runs() -> None:
+    page = (ROOT / "tracer/README.md").read_text()
+    program = page.split("```python\n")[1].split("```")[0]
+    program += "import asyncio\nprint(asyncio.run(handle('Where is my order?')))\n"
+    environment = {"PATH": "/usr/bin:/bin", "OTEL_SDK_DISABLED": "true"}
+    output = subprocess.check_output([sys.executable, "-W", "error", "-c", program], env=environment, text=True)
+
+    assert output == "It is shipped.\n"
 
 
 @pytest.mark.parametrize("name", PACKAGES)
