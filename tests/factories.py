@@ -8,6 +8,9 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from backtrail import semconv
+from backtrail_ingest.envelope import Envelope
+from backtrail_ingest.inspection import inspect
+from backtrail_store import Batch
 
 TRACE_ID = bytes.fromhex("5b8efff798038103d269b633813fc60c")
 ROOT_ID = bytes.fromhex("eee19b7ec3c1b174")
@@ -125,3 +128,13 @@ def otlp_request(
             )
         ]
     )
+
+
+def batch_of(*requests: ExportTraceServiceRequest, project: str = "default", received: int = START) -> Batch:
+    """The bytes the writer would hand to the store for these requests."""
+    envelopes = [
+        Envelope.around(inspect(request.SerializeToString()), project=project, received_unix_nano=received)
+        for request in requests
+    ]
+    body = b"".join(envelope.head + envelope.request for envelope in envelopes)
+    return Batch(first_id=1, last_id=len(envelopes), body=body)

@@ -1,0 +1,302 @@
+"""From raw OTLP bytes to rows: what ClickHouse makes of them, and what happens when it is given them twice."""
+
+import json
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from backtrail import semconv
+from backtrail_store import Batch, BatchRefused, Store
+from tests.conftest import Insert
+from tests.factories import (
+    ROOT_ID,
+    SECOND,
+    START,
+    TRACE_ID,
+    Value,
+    batch_of,
+    key_values,
+    otlp_request,
+    plain_span,
+    run_span,
+    step_span,
+)
+
+TRACE = TRACE_ID.hex()
+
+
+def attributes_after(insert: Insert, store: Store, attributes: dict[str, Value]) -> dict[str, object]:
+    insert(plain_span(attributes=attributes))
+    [span] = store.reader.get_trace("default", TRACE)
+    return dict(span.attributes)
+
+
+def test_every_kind_of_value_comes_back_equal_in_value_and_type(insert: Insert, store: Store) -> None:
+    attributes: dict[str, Value] = {
+        "text": "Grüße, 世界 🦜",
+        "empty text": "",
+        "yes": True,
+        "no": False,
+        "zero": 0,
+        "negative": -7,
+        "largest": 2**63 - 1,
+        "smallest": -(2**63),
+        "whole double": 1.0,
+        "double": 0.1,
+        "tiny": 5e-324,
+        "words": ["a", "", 'quo"te', "back\\slash", "tab\tnew\nline"],
+        "no words": [],
+        "bytes": b"\x00\xff",
+        "nothing": None,
+        "numbers": [1, 2, 3],
+        "doubles": [1.0, 2.5],
+        "booleans": [True, False],
+        "mixed": ["a", 1, 2.0, True, None],
+        "map": {"nested": {"list": [1, {"deep": True}]}, "number": 2**60},
+        "control": "nul \x00 bell \x07",
+    }
+
+    found = attributes_after(insert, store, attributes)
+
+    assert found == attributes
+    assert {key: type(value) for key, value in found.items()} == {key: type(value) for key, value in attributes.items()}
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (",", ": "), (", ", ":")])
+def test_a_chat_history_comes_back_byte_for_byte_however_it_was_written(
+    insert: Insert, store: Store, separators: tuple[str, str]
+) -> None:
+    history = [
+        {"role": "user", "parts": [{"type": "text", "content": 'He said: {"role": "user"}, {"role"'}]},
+        {"role": "assistant", "parts": [{"type": "text", "content": "ja\n\u2028 é \\ 🦜"}]},
+        {"role": "tool", "parts": [{"role": "nested", "list": [{"role": 1}, {"role": 2}]}]},
+    ]
+    text = json.dumps(history, separators=separators)
+
+    found = attributes_after(insert, store, {"gen_ai.input.messages": text})
+
+    assert found == {"gen_ai.input.messages": text}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[{}]", '[{"role":', '{"role":"user"}', '[{"parts":[],"role":"user"}]', " [ ]"]
+)
+def test_a_history_of_no_known_shape_comes_back_byte_for_byte(insert: Insert, store: Store, text: str) -> None:
+    assert attributes_after(insert, store, {"gen_ai.input.messages": text}) == {"gen_ai.input.messages": text}
+
+
+def test_each_message_of_a_growing_history_is_stored_once(insert: Insert, store: Store) -> None:
+    messages = [{"role": "user", "parts": [{"type": "text", "content": f"message {n}"}]} for n in range(10)]
+    for turn in range(1, 11):
+        insert(
+            step_span(number=turn, attributes={"gen_ai.input.messages": json.dumps(messages[:turn])}),
+        )
+
+    with store._readers.borrow() as client:
+        stored = client.query("SELECT uniqExact(hash), sum(length(content)) FROM contents FINAL").result_rows
+    assert stored == [(10, sum(len(json.dumps(message)) for message in messages))]
+
+
+def test_a_long_attribute_of_any_name_leaves_the_light_columns(insert: Insert, store: Store) -> None:
+    long = "word " * 1000
+
+    assert attributes_after(insert, store, {"somebody.else": long})["somebody.else"] == long
+    [light] = store.reader.get_trace("default", TRACE, payloads=False)
+    assert "somebody.else" not in light.attributes
+
+
+def test_events_links_and_the_resource_keep_their_typed_attributes(store: Store) -> None:
+    attributes: dict[str, Value] = {"attempt": 2, "fatal": False}
+    event = Span.Event(name="exception", time_unix_nano=START + 5, attributes=key_values(attributes))
+    link = Span.Link(trace_id=b"\x01" * 16, span_id=b"\x02" * 8, trace_state="a=1", attributes=key_values({"w": 0.5}))
+    span = plain_span(events=[event], links=[link])
+
+    store.insert(batch_of(otlp_request(span, resource={"service.name": "desk", "cpu.count": 2, "tags": ["a"]})))
+
+    [row] = store.reader.get_trace("default", TRACE)
+    assert [(e.name, e.time_unix_nano, e.attributes) for e in row.events] == [("exception", START + 5, attributes)]
+    assert [(x.trace_id, x.span_id, x.trace_state, x.attributes) for x in row.links] == [
+        ("01" * 16, "02" * 8, "a=1", {"w": 0.5})
+    ]
+    assert row.resource == {"service.name": "desk", "cpu.count": 2, "tags": ["a"]}
+
+
+def test_conventions_become_columns(insert: Insert, store: Store) -> None:
+    insert(
+        step_span(
+            "chat",
+            attributes={
+                semconv.STEP_KIND: "llm",
+                semconv.STEP_KEY: "k1",
+                semconv.STEP_SEQ_START: 4,
+                semconv.QUERY: "where is my order?",
+                semconv.TASK_ID: "t1",
+                semconv.TASK_PARENT_ID: "t0",
+                semconv.TASK_CHAIN: ["t0"],
+                semconv.DEPTH: 1,
+                semconv.AGENT_KEY: "a1",
+                semconv.GEN_AI_AGENT_NAME: "researcher",
+                semconv.GEN_AI_OPERATION_NAME: "chat",
+                semconv.GEN_AI_PROVIDER_NAME: "openai",
+                semconv.GEN_AI_REQUEST_MODEL: "gpt-4o-mini",
+                semconv.GEN_AI_USAGE_INPUT_TOKENS: 100,
+                semconv.GEN_AI_USAGE_OUTPUT_TOKENS: 0,
+                semconv.SESSION_ID: "s1",
+                semconv.USER_ID: "u1",
+            },
+        )
+    )
+
+    [row] = store.reader.get_trace("default", TRACE)
+    assert (row.backtrail_kind, row.step_kind, row.step_key, row.seq) == ("step", "llm", "k1", 4)
+    assert (row.query, row.task_id, row.parent_task_id, row.task_chain, row.depth) == (
+        "where is my order?",
+        "t1",
+        "t0",
+        ["t0"],
+        1,
+    )
+    assert (row.agent_key, row.agent_name, row.conversation_id, row.user_id) == ("a1", "researcher", "s1", "u1")
+    assert (row.provider_name, row.request_model, row.input_tokens, row.output_tokens) == (
+        "openai",
+        "gpt-4o-mini",
+        100,
+        0,
+    )
+    assert row.cache_read_input_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kind"),
+    [
+        ({"gen_ai.operation.name": "chat"}, "llm"),
+        ({"gen_ai.operation.name": "embeddings"}, "embedding"),
+        ({"gen_ai.operation.name": "execute_tool"}, "tool"),
+        ({"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "m"}, "agent"),
+        ({"gen_ai.operation.name": "retrieval"}, "retriever"),
+        ({"gen_ai.tool.name": "search"}, "tool"),
+        ({"gen_ai.operation.name": "new_word", "gen_ai.request.model": "m"}, "llm"),
+        ({"http.request.method": "GET"}, ""),
+    ],
+)
+def test_what_others_emit_is_recognised(insert: Insert, store: Store, attributes: dict[str, Value], kind: str) -> None:
+    insert(plain_span(attributes=attributes))
+
+    [row] = store.reader.get_trace("default", TRACE)
+    assert row.step_kind == kind
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "flagged", "duration"),
+    [
+        (0, 0, "no start time", 0),
+        (START, START - 1, "end before start", 0),
+        (2**64 - 1, 2**64 - 1, "time out of range", 0),
+        (START, 2**63, "time out of range", 5617 * 10**15 - START),
+    ],
+)
+def test_an_odd_time_is_stored_and_flagged(
+    insert: Insert, store: Store, start: int, end: int, flagged: str, duration: int
+) -> None:
+    odd = plain_span()
+    odd.start_time_unix_nano, odd.end_time_unix_nano = start, end
+
+    insert(odd, step_span())
+
+    spans = {span.name: span for span in store.reader.get_trace("default", TRACE)}
+    assert spans["work"].attributes[semconv.FLAGGED] == flagged
+    assert spans["work"].duration_ns == duration
+    assert semconv.FLAGGED not in spans["search"].attributes
+
+
+def test_a_batch_written_twice_is_read_once(store: Store) -> None:
+    batch = batch_of(otlp_request(run_span(), step_span()))
+
+    store.insert(batch)
+    store.insert(batch)
+
+    assert [span.name for span in store.reader.get_trace("default", TRACE)] == ["support-bot", "search"]
+
+
+def test_a_span_written_again_in_another_batch_is_read_once(insert: Insert, store: Store) -> None:
+    insert(run_span(), step_span(attributes={"gen_ai.tool.call.result": "found"}))
+    insert(step_span(attributes={"gen_ai.tool.call.result": "found"}))
+
+    spans = store.reader.get_trace("default", TRACE)
+    assert [span.name for span in spans] == ["support-bot", "search"]
+    assert spans[1].attributes["gen_ai.tool.call.result"] == "found"
+
+
+@pytest.mark.parametrize("final_first", [True, False])
+def test_the_final_span_replaces_its_pending_row_in_any_order(insert: Insert, store: Store, final_first: bool) -> None:
+    final = step_span(number=9)
+    pending = plain_span(
+        "search",
+        id_=b"\x77" * 8,
+        parent_id=final.span_id,
+        start=final.start_time_unix_nano,
+        duration=0,
+        attributes={
+            semconv.KIND: "pending",
+            semconv.PENDING_KIND: "step",
+            semconv.PENDING_OF: final.span_id.hex(),
+            semconv.PENDING_PARENT: ROOT_ID.hex(),
+        },
+    )
+    for span in (final, pending) if final_first else (pending, final):
+        insert(span)
+
+    [row] = store.reader.get_trace("default", TRACE)
+    assert (row.span_id, row.parent_span_id, row.is_pending) == (final.span_id.hex(), ROOT_ID.hex(), False)
+
+
+def test_a_pending_row_alone_stands_for_its_span(insert: Insert, store: Store) -> None:
+    insert(
+        plain_span(
+            "handle",
+            id_=b"\x77" * 8,
+            parent_id=ROOT_ID,
+            duration=0,
+            attributes={
+                semconv.KIND: "pending",
+                semconv.PENDING_KIND: "run",
+                semconv.PENDING_OF: ROOT_ID.hex(),
+                semconv.PENDING_PARENT: "0" * 16,
+            },
+        )
+    )
+
+    [row] = store.reader.get_trace("default", TRACE)
+    assert (row.span_id, row.parent_span_id, row.backtrail_kind, row.is_pending) == (ROOT_ID.hex(), "", "run", True)
+
+
+def test_projects_do_not_see_each_other(insert: Insert, store: Store) -> None:
+    insert(plain_span("ours"), project="ours")
+    insert(plain_span("theirs"), project="theirs")
+
+    assert [span.name for span in store.reader.get_trace("ours", TRACE)] == ["ours"]
+
+
+def test_late_spans_of_many_weeks_enter_in_one_batch(insert: Insert, store: Store) -> None:
+    weeks = [plain_span(id_=(n + 1).to_bytes(8, "big"), start=START - n * 7 * 86_400 * SECOND) for n in range(150)]
+
+    insert(*weeks)
+
+    assert len(store.reader.get_trace("default", TRACE)) == 150
+
+
+@pytest.mark.parametrize("body", [b"garbage", b"\x0a\x05abc", b"\x0a\x03\x0a\x01\xff\x0a"])
+def test_bytes_that_are_no_batch_are_refused_for_good(store: Store, body: bytes) -> None:
+    with pytest.raises(BatchRefused):
+        store.insert(Batch(first_id=1, last_id=1, body=body))
+
+
+def test_an_unknown_kind_and_status_do_not_fail_the_batch(insert: Insert, store: Store) -> None:
+    odd = plain_span()
+    odd.kind, odd.status.code = 77, 99  # type: ignore[assignment]
+
+    insert(odd, plain_span("next", id_=b"\x05" * 8, status=Status.STATUS_CODE_ERROR))
+
+    rows = {row.name: row for row in store.reader.get_trace("default", TRACE)}
+    assert (rows["work"].kind, rows["work"].status_code) == ("unspecified", "unset")
+    assert rows["next"].status_code == "error"
