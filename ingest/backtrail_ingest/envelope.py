@@ -9,32 +9,57 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Self
 
+import lz4.block
+
 from backtrail_ingest.inspection import InspectedRequest
 
 ENVELOPES_TAG = b"\x0a"  # Batch.envelopes = 1
 PROJECT_TAG = b"\x0a"  # Envelope.project = 1
 RECEIVED_TAG = b"\x11"  # Envelope.received_unix_nano = 2, fixed64
+PACKING_HASTE = 8  # LZ4's acceleration: a tenth more bytes for a quarter less time
 REQUEST_TAG = b"\x1a"  # Envelope.request = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """`digest` names the request's bytes: damage on disk and repeated exports are found by it."""
+    """`packed` is how the request lies on disk; `digest` names it, by which damage and repeated exports are found.
+
+    Hashing the packed form takes a fifth of the time, and equal requests pack equally.
+    """
 
     project: str
     received_unix_nano: int
     span_count: int
     digest: bytes
+    packed: bytes
     request: bytes
 
     @classmethod
     def around(cls, request: InspectedRequest, *, project: str, received_unix_nano: int) -> Self:
+        packed: bytes = lz4.block.compress(request.body, mode="fast", acceleration=PACKING_HASTE, store_size=False)
         return cls(
             project=project,
             received_unix_nano=received_unix_nano,
             span_count=request.span_count,
-            digest=sha256(request.body).digest(),
+            digest=sha256(packed).digest(),
+            packed=packed,
             request=request.body,
+        )
+
+    @classmethod
+    def unpacked(
+        cls, *, project: str, received_unix_nano: int, span_count: int, digest: bytes, size: int, packed: bytes
+    ) -> Self | None:
+        """The envelope as it was received; None if what lies on disk no longer has the digest it came with."""
+        if sha256(packed).digest() != digest:
+            return None
+        return cls(
+            project=project,
+            received_unix_nano=received_unix_nano,
+            span_count=span_count,
+            digest=digest,
+            packed=packed,
+            request=lz4.block.decompress(packed, uncompressed_size=size),
         )
 
     @property

@@ -11,11 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Self
-
-import lz4.block
 
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import InboxTooNew
@@ -27,15 +24,15 @@ CHECKPOINT_PAGES = 512  # 32 MiB of WAL: short enough to lose little to a flippe
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS inbox (
     id INTEGER PRIMARY KEY, project TEXT NOT NULL, received_unix_nano INTEGER NOT NULL, span_count INTEGER NOT NULL,
-    sha256 BLOB NOT NULL, size INTEGER NOT NULL, request BLOB NOT NULL);
+    sha256 BLOB NOT NULL, size INTEGER NOT NULL, packed BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS in_flight (first_id INTEGER NOT NULL, last_id INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS quarantine (
     id INTEGER PRIMARY KEY, project TEXT NOT NULL, received_unix_nano INTEGER NOT NULL, span_count INTEGER NOT NULL,
-    sha256 BLOB NOT NULL, size INTEGER NOT NULL, request BLOB NOT NULL,
+    sha256 BLOB NOT NULL, size INTEGER NOT NULL, packed BLOB NOT NULL,
     quarantined_unix_nano INTEGER NOT NULL, reason TEXT NOT NULL);
 """
 READ = """
-SELECT id, project, received_unix_nano, span_count, sha256, size, request
+SELECT id, project, received_unix_nano, span_count, sha256, size, packed
 FROM inbox WHERE id BETWEEN ? AND ? ORDER BY id
 """
 
@@ -146,7 +143,7 @@ class InboxFile:
                 envelope.span_count,
                 envelope.digest,
                 entry.size,
-                lz4.block.compress(envelope.request, mode="fast", acceleration=4, store_size=False),
+                envelope.packed,
             ),
         )
 
@@ -154,24 +151,19 @@ class InboxFile:
         """Rows in the order received, at least one, as long as they stay within `max_bytes`."""
         total = 0
         with closing(self._connection.execute(READ, (first_id, last_id))) as rows:
-            for id_, project, received_unix_nano, span_count, digest, size, stored in rows:
+            for id_, project, received_unix_nano, span_count, digest, size, packed in rows:
                 total += size
                 if max_bytes is not None and total > max_bytes and total > size:
                     return
-                request = _restored(stored, size)
-                if request is None or sha256(request).digest() != digest:
-                    yield Damaged(id_, span_count)
-                    continue
-                yield Entry(
-                    id_,
-                    Envelope(
-                        project=project,
-                        received_unix_nano=received_unix_nano,
-                        span_count=span_count,
-                        digest=digest,
-                        request=request,
-                    ),
+                envelope = Envelope.unpacked(
+                    project=project,
+                    received_unix_nano=received_unix_nano,
+                    span_count=span_count,
+                    digest=digest,
+                    size=size,
+                    packed=packed,
                 )
+                yield Damaged(id_, span_count) if envelope is None else Entry(id_, envelope)
 
     def delete(self, first_id: int, last_id: int) -> None:
         self._connection.execute("DELETE FROM inbox WHERE id BETWEEN ? AND ?", (first_id, last_id))
@@ -208,10 +200,3 @@ class InboxFile:
 
     def checkpoint(self) -> None:
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _restored(stored: bytes, size: int) -> bytes | None:
-    try:
-        return bytes(lz4.block.decompress(stored, uncompressed_size=size))
-    except lz4.block.LZ4BlockError:
-        return None
