@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from ._modules import module_name
 from ._recorded_errors import encode_error
 from .canonical import canonical_text
 
@@ -67,7 +68,7 @@ def encode(value: Any) -> Encoded:
 
 
 def type_name(cls: type) -> str:
-    return f"{cls.__module__}:{cls.__qualname__}"
+    return f"{module_name(cls)}:{cls.__qualname__}"
 
 
 def _encode(value: Any, problems: _Problems, depth: int) -> Any:

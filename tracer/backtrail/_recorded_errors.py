@@ -11,6 +11,7 @@ import builtins
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ._modules import module_name
 from .errors import RecordedError, ReplayError
 
 _MAX_CAUSES = 8
@@ -21,8 +22,8 @@ def encode_error(error: BaseException, encode: Callable[[Any], Any], causes: int
     cls = type(error)
     encoded: dict[str, Any] = {
         "type": cls.__qualname__,
-        "module": cls.__module__,
-        "mro": [f"{base.__module__}:{base.__qualname__}" for base in cls.__mro__[1:-1]],
+        "module": module_name(cls),
+        "mro": [f"{module_name(base)}:{base.__qualname__}" for base in cls.__mro__[1:-1]],
         "message": _clean(_message(error)),
         "retryable": getattr(error, "retryable", None) if isinstance(getattr(error, "retryable", None), bool) else None,
     }
@@ -60,7 +61,7 @@ def decode_error(
     """An exception that behaves in `except` clauses as the recorded one did."""
     if not isinstance(encoded, dict) or not isinstance(encoded.get("type"), str):
         raise ReplayError(f"a recorded error is not an object with a type: {str(encoded)[:80]}")
-    known = {(cls.__module__, cls.__qualname__): cls for cls in registered}
+    known = {(module_name(cls), cls.__qualname__): cls for cls in registered}
     error = _rebuild(encoded, known, decode)
     for note in encoded.get("notes") or ():
         error.add_note(str(note))

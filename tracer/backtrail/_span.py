@@ -19,6 +19,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 
+from ._modules import module_name
+
 if TYPE_CHECKING:
     from ._recorder import Recorder
 
@@ -141,7 +143,7 @@ class RecordedSpan(trace.Span):
 
 def error_type(error: BaseException) -> str:
     cls = type(error)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{module_name(cls)}.{cls.__qualname__}"
 
 
 def _message(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from ._agents import plan_agent
 from ._boundary import never_raise
 from ._calls import Activity, Decorated, Opening, RunCall, acknowledge, wrap
 from ._codec import encode
+from ._modules import module_name
 from ._recorder import Recorder
 from ._run import RunRuntime
 from ._run_context import RunContext
@@ -78,7 +79,7 @@ class RunSpec(_Spec):
     def __call__(self, function: Callable[..., R]) -> Decorated[R]:
         signature = Signature(function)
         name = self._name or function.__name__
-        entrypoint = f"{function.__module__}:{function.__qualname__}"
+        entrypoint = f"{module_name(function)}:{function.__qualname__}"
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Opening:
             given = _given_context(signature, args, kwargs, options)
