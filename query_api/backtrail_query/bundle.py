@@ -20,7 +20,8 @@ from backtrail_query.outcomes import Target
 from backtrail_query.records import RunRecords, integer, payload, text
 from backtrail_query.state import StateJson, read_state
 from backtrail_query.target import resolve_target
-from backtrail_store.rows import RunStatus, SpanRow
+from backtrail_store.reader import SILENCE_NS
+from backtrail_store.rows import SpanRow
 
 SCHEMA = "replay-bundle/1"
 PAGE_BYTES = 16 << 20
@@ -50,7 +51,7 @@ class Wish:
         return cls(mode=mode, at=at or "failure")
 
 
-def build_page(lineage: Lineage, wish: Wish, *, run_status: RunStatus, cursor: str | None) -> str:
+def build_page(lineage: Lineage, wish: Wish, *, now_unix_nano: int, cursor: str | None) -> str:
     """One page as canonical JSON text, its digest included."""
     run_records = lineage.newest.records
     target = resolve_target(run_records, wish.at)
@@ -59,7 +60,7 @@ def build_page(lineage: Lineage, wish: Wish, *, run_status: RunStatus, cursor: s
     steps, next_cursor = _cut_page(recorded, lineage, cursor)
     page: JsonObject = {
         "schema": SCHEMA,
-        "run": _write_run(lineage.newest, run_status, initial_state=_initial_state(lineage)),
+        "run": _write_run(lineage.newest, now_unix_nano, initial_state=_initial_state(lineage)),
         "lineage": [_write_generation(generation) for generation in lineage.generations],
         "target": target_view,
         "completeness": _completeness(run_records, recorded, lineage),
@@ -101,14 +102,14 @@ def _position(recorded: Sequence[Recorded], cursor: str | None) -> int:
 # --- the run ------------------------------------------------------------------------------------------------
 
 
-def _write_run(generation: Generation, status: RunStatus, *, initial_state: object) -> JsonObject:
+def _write_run(generation: Generation, now_unix_nano: int, *, initial_state: object) -> JsonObject:
     run = generation.records.run
     assert run is not None
     return {
         "run_id": generation.run_id,
         "root_span_id": run.span_id,
         "name": text(run, semconv.RUN_NAME) or run.name,
-        "status": status,
+        "status": _run_status(generation, now_unix_nano),
         "input": payload(run, semconv.RUN_INPUT),
         "result": payload(run, semconv.RUN_RESULT),
         "error": _run_error(run),
@@ -122,6 +123,14 @@ def _write_run(generation: Generation, status: RunStatus, *, initial_state: obje
         "conversation_id": run.conversation_id or None,
         "initial_state": initial_state,
     }
+
+
+def _run_status(generation: Generation, now_unix_nano: int) -> str:
+    """Without an end it is running as long as there are signs of life, and incomplete afterwards."""
+    if generation.status != "incomplete":
+        return generation.status
+    newest = max(span.end_time_unix_nano for span in generation.records.spans)
+    return "running" if now_unix_nano - newest < SILENCE_NS else "incomplete"
 
 
 def _run_error(run: SpanRow) -> object:

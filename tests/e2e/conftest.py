@@ -1,6 +1,8 @@
 """One real server for the tests of a whole road: the SDK sends to it, the client asks it."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +12,8 @@ from tests.serving import RunningServer, running_server
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("server")) as server:
+def server() -> Iterator[RunningServer]:
+    with tempfile.TemporaryDirectory() as data, running_server(Path(data)) as server:
         yield server
 
 

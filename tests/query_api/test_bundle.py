@@ -16,7 +16,8 @@ from backtrail_query.errors import BadParameter, QueryError
 from backtrail_query.lineage import load_lineage
 from backtrail_store.rows import SpanRow
 
-RUN, OLDER, OLDEST = "1" * 32, "2" * 32, "3" * 32
+RUN, OLDER = "1" * 32, "2" * 32
+NOW = 100 * 10**9
 
 
 def span(kind: str, number: int, attributes: dict[str, Any], **changes: Any) -> SpanRow:
@@ -116,9 +117,9 @@ def bundles(*spans: SpanRow, at: str = "failure", others: dict[str, Sequence[Spa
     lineage = load_lineage(lambda run_id: traces.get(run_id, ()), RUN, spans)
     assert lineage is not None
     wish = Wish.of("resume", at)
-    pages = [parse_page(build_page(lineage, wish, run_status="failed", cursor=None).encode())]
+    pages = [parse_page(build_page(lineage, wish, now_unix_nano=NOW, cursor=None).encode())]
     while pages[-1].page.next is not None:
-        body = build_page(lineage, wish, run_status="failed", cursor=pages[-1].page.next)
+        body = build_page(lineage, wish, now_unix_nano=NOW, cursor=pages[-1].page.next)
         pages.append(parse_page(body.encode()))
     return join_pages(pages)
 
@@ -187,6 +188,7 @@ def test_what_a_dead_process_left_runs_again_and_its_unsafe_step_is_refused() ->
         "cut": ("live", "incomplete"),
         "paid": ("refuse", "unknown_outcome"),
     }
+    assert found.run.status == "incomplete"
     assert found.completeness["pending"] == [f"{n:016x}" for n in (1, 1003, 1004)]
 
 

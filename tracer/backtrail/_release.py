@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from ._bundle import StepRecord
+from ._turns import FAR
 
 IDLE_TURNS = 3  # turns of the event loop without a new arrival before the earliest batch goes
 HUNG_GRACE = 2.0  # seconds of nothing but hung steps before one of them is given up
@@ -53,6 +54,8 @@ class _Pump:
         self._arrived = 0
         self._seen = 0
         self._idle_turns = 0
+        self._released: tuple[int, int] | None = None
+        self._turns_since = 0
         self._is_running = False
 
     @property
@@ -69,15 +72,26 @@ class _Pump:
         return future
 
     def _turn(self) -> None:
+        self._turns_since += 1
         self._idle_turns = self._idle_turns + 1 if self._seen == self._arrived else 0
         self._seen = self._arrived
-        if self._idle_turns >= IDLE_TURNS:
-            self._idle_turns = 0
+        if self._is_due():
             self._release_lowest_batch()
-        if self._heap:
+        if self._heap or self._turns_since < FAR:
             self._loop.call_soon(self._turn)
         else:
-            self._is_running = False
+            self._is_running, self._released = False, None
+
+    def _is_due(self) -> bool:
+        """Whether the lowest batch goes now: as long after the one before as recorded, or when nothing else moves."""
+        if not self._heap:
+            return False
+        generation, turn = self._heap[0].batch
+        if self._released is not None and self._released[0] == generation:
+            distance = turn - self._released[1]
+            if 0 <= distance < FAR:
+                return distance <= self._turns_since
+        return self._idle_turns >= IDLE_TURNS
 
     def _release_lowest_batch(self) -> None:
         batch = self._heap[0].batch
@@ -85,6 +99,7 @@ class _Pump:
             future = heapq.heappop(self._heap).future
             if not future.done():  # a waiter that was cancelled has left
                 future.set_result(None)
+        self._released, self._turns_since, self._idle_turns = batch, 0, 0
 
 
 class Activity:

@@ -8,7 +8,6 @@ clock, span numbers, occurrences, state) happens under its one lock.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
@@ -32,6 +31,7 @@ from ._span import RecordedSpan
 from ._state import State
 from ._tasks import Branch
 from ._totals import Totals
+from ._turns import TurnClock
 from .errors import ResultNotReplayableError
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FAILURES_KEPT = 32
-_BATCH_TURNS = 2
 
 active_runs: WeakValueDictionary[int, RunRuntime] = WeakValueDictionary()
 
@@ -93,8 +92,7 @@ class RunRuntime:
         self.loops: set[AbstractEventLoop] = set()
         self._default: AgentContext | None = None
         self._failures: deque[tuple[BaseException, str]] = deque(maxlen=_FAILURES_KEPT)
-        self._batch = 0
-        self._is_batch_open = False
+        self._turns = TurnClock()
         self._warned: set[str] = set()
 
     @property
@@ -129,30 +127,12 @@ class RunRuntime:
             self.number += 1
             ending[semconv.STEP_SEQ_END] = self.seq
             ending[semconv.NUMBER] = self.number
-            ending[semconv.STEP_END_BATCH] = self._end_batch()
+            ending[semconv.STEP_END_BATCH] = self._turns.read()
             self.step_count += 1
             if step.status == "completed":
                 self.last_step_key = step.call.step_key
             if step.deltas:
                 self.writing_steps.pop(step.call.step_key, None)
-
-    def _end_batch(self) -> int:
-        """Completions within two turns of the loop share a batch: a replay releases them together."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return self._batch
-        if not self._is_batch_open:
-            self._batch += 1
-            self._is_batch_open = True
-            loop.call_soon(self._turn, loop, _BATCH_TURNS)
-        return self._batch
-
-    def _turn(self, loop: AbstractEventLoop, turns: int) -> None:
-        if turns > 1:
-            loop.call_soon(self._turn, loop, turns - 1)
-        else:
-            self._is_batch_open = False
 
     # --- Encoding ---------------------------------------------------------------------------------
 
