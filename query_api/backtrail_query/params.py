@@ -31,10 +31,10 @@ def parse_id(text: str) -> str:
 
 
 def parse_time(name: str, text: str) -> datetime:
-    """RFC 3339, or an epoch number whose unit its magnitude tells."""
+    """RFC 3339, or an epoch number whose unit its magnitude tells; parts of a microsecond round up."""
     try:
         if _NUMBER.fullmatch(text):
-            return _EPOCH + timedelta(microseconds=_epoch_nanoseconds(int(text)) // 1000)
+            return _EPOCH + timedelta(microseconds=-(-_epoch_nanoseconds(int(text)) // 1000))
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError) as exc:
         raise BadParameter(f"{name}: {text[:80]!r} is neither RFC 3339 nor a unix time") from exc

@@ -3,7 +3,8 @@
     tree → **totals** → routes/runs.py
 
 Only model calls count, each once: of two nested spans that describe one call the innermost with usage counts, an
-agent's own sum never does, a step answered from the record cost nothing, and a call still open is not known yet.
+agent's own sum only does where no model call was recorded at all, a step answered from the record cost nothing, and
+a call still open is not known yet.
 Missing is not zero: a sum of nothing is None, and calls without a price are told apart.
 """
 
@@ -93,13 +94,16 @@ def sum_below(tree: Tree) -> dict[str, dict[str, int | float | None]]:
 def counted_calls(tree: Tree) -> frozenset[str]:
     """Span ids of the model calls that count, one for each real call."""
     nodes = list(tree.walk())
+    calls = {node.span.span_id for node in nodes if is_model_call(node)} or {
+        node.span.span_id for node in nodes if _ran(node) and _has_usage(node)
+    }
     parents = {child.span.span_id: node for node in nodes for child in node.children}
     wraps_call: set[str] = set()
     wraps_usage: set[str] = set()
     counted: set[str] = set()
     for node in reversed(nodes):
         span_id = node.span.span_id
-        is_call, has_usage = is_model_call(node), _has_usage(node)
+        is_call, has_usage = span_id in calls, _has_usage(node)
         if is_call and span_id not in (wraps_usage if has_usage else wraps_call):
             counted.add(span_id)
         if parent := parents.get(span_id):
@@ -112,10 +116,13 @@ def counted_calls(tree: Tree) -> frozenset[str]:
 
 def is_model_call(node: TreeNode) -> bool:
     """A call to a model that ran and ended."""
-    span = node.span
-    if span.is_pending or span.replayed or node.kind in ("run", "agent", "attempt"):
+    if not _ran(node) or node.kind in ("run", "agent", "attempt"):
         return False
-    return span.step_kind in MODEL_STEP_KINDS or span.operation_name in MODEL_OPERATIONS
+    return node.span.step_kind in MODEL_STEP_KINDS or node.span.operation_name in MODEL_OPERATIONS
+
+
+def _ran(node: TreeNode) -> bool:
+    return not node.span.is_pending and not node.span.replayed
 
 
 def _wrapped_without_usage(tree: Tree, counted: set[str]) -> set[str]:

@@ -35,6 +35,17 @@ def test_an_agent_that_repeats_the_sum_of_its_calls_counts_nothing() -> None:
     assert (totals.llm_calls, totals.input_tokens, totals.cost_usd) == (1, 100, 1.0)
 
 
+def test_an_agent_of_whose_calls_nothing_is_known_speaks_for_itself() -> None:
+    spans = [
+        RUN,
+        span("outer", "run", "agent", input_tokens=300),
+        span("inner", "outer", "agent", input_tokens=100),
+        span("lookup", "inner", step_kind="tool"),
+    ]
+
+    assert sum_run(build_tree(spans)).input_tokens == 100
+
+
 def test_of_nested_spans_of_one_call_the_innermost_with_usage_counts() -> None:
     spans = [
         RUN,

@@ -1,0 +1,254 @@
+"""The API over real spans in a real store."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from backtrail_query.models import CheckpointPage, Problem, RunPage, RunView, StateAnswer, TraceView
+from backtrail_store import Store
+from backtrail_store.client import parse_address
+from tests.factories import START, plain_span, span_id
+from tests.query_api import recorded
+from tests.query_api.conftest import Insert
+from tests.query_api.recorded import RUN_ID, failed_run
+
+
+def outline(node: dict[str, Any]) -> object:
+    children = [outline(child) for child in node["children"]]
+    return {node["name"]: children} if children else node["name"]
+
+
+def test_a_run_is_told_with_its_tree_its_totals_and_its_outcome(api: TestClient, insert: Insert) -> None:
+    insert(*failed_run())
+
+    answer = api.get(f"/api/v1/runs/{RUN_ID}")
+
+    run = RunView.model_validate_json(answer.content)
+    assert (run.name, run.status, run.query) == ("support", "failed", "my lamp is broken")
+    assert run.input == {"message": "my lamp is broken"}
+    assert run.error == {"type": "TimeoutError", "message": "the bank does not answer"}
+    assert outline(answer.json()["tree"]) == {"support": [{"invoke_agent refunds": ["chat plan", "execute_tool pay"]}]}
+    assert run.records == {"checkpoint": 2}
+    assert (run.totals.llm_calls, run.totals.input_tokens, run.steps_total) == (1, 1_000_000, 2)
+    assert run.cost_usd == run.tree.cost_usd == pytest.approx(0.15)
+    assert [(agent.name, agent.status, agent.step_count) for agent in run.agents] == [("refunds", "failed", 2)]
+    assert run.tree.children[0].children[1].error_message == "the bank does not answer"
+
+
+def test_runs_come_newest_first_and_page_by_page(api: TestClient, insert: Insert) -> None:
+    insert(*[plain_span(f"run {n}", trace_id=n.to_bytes(16, "big"), start=START + n) for n in range(1, 6)])
+
+    pages, cursor = [], None
+    while cursor is not None or not pages:
+        page = RunPage.model_validate_json(
+            api.get("/api/v1/runs", params={"limit": 2} | ({"cursor": cursor} if cursor else {})).content
+        )
+        pages.append([run.name for run in page.runs])
+        cursor = page.next_cursor
+
+    assert pages == [["run 5", "run 4"], ["run 3", "run 2"], ["run 1"]]
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        ({"status": "failed"}, ["support"]),
+        ({"status": "completed"}, ["other"]),
+        ({"name": "other"}, ["other"]),
+        ({"service": "support-bot"}, ["other", "support"]),
+        ({"user_id": "nobody"}, []),
+        ({"start": str(START + 1)}, ["other"]),
+        ({"end": str((START + 1000) // 1000)}, ["support"]),
+        ({"start": "2026-09-21T14:13:21Z"}, []),
+    ],
+)
+def test_runs_are_filtered(api: TestClient, insert: Insert, filters: dict[str, str], names: list[str]) -> None:
+    insert(*failed_run(), plain_span("other", trace_id=bytes([7] * 16), start=START + 1000))
+
+    runs = api.get("/api/v1/runs", params=filters).json()["runs"]
+
+    assert [run["name"] for run in runs] == names
+
+
+def test_a_run_that_has_not_ended_is_shown_from_its_pending_row(api: TestClient, insert: Insert) -> None:
+    insert(recorded.pending_run(), recorded.plan_step())
+
+    run = RunView.model_validate_json(api.get(f"/api/v1/runs/{RUN_ID}").content)
+
+    assert run.status == "incomplete"
+    assert (run.tree.kind, run.tree.is_pending, run.tree.status) == ("run", True, "incomplete")
+    assert [child.name for child in run.tree.children] == ["chat plan"]
+
+
+def test_attributes_come_back_in_their_own_types(api: TestClient, insert: Insert) -> None:
+    sent = {
+        "text": "ü\x00\n",
+        "int": -(2**63),
+        "double": 1.0,
+        "bool": True,
+        "strings": ["a", "b"],
+        "ints": [1, 2**60],
+        "map": {"a": [1.5, None, {"b": b"\x00\xff"}]},
+        "bytes": b"\x00\xff",
+        "empty": None,
+        "nan": float("nan"),
+        "infinite": float("-inf"),
+    }
+    insert(plain_span("typed", attributes=sent))
+
+    answer = api.get(f"/api/v1/traces/{RUN_ID}")
+
+    trace = TraceView.model_validate_json(answer.content)
+    assert trace.spans[0].attributes == {
+        **sent,
+        "map": {"a": [1.5, None, {"b": {"$bytes": "AP8="}}]},
+        "bytes": {"$bytes": "AP8="},
+        "nan": "NaN",
+        "infinite": "-Infinity",
+    }
+    assert b'"double":1.0' in answer.content
+    assert trace.spans[0].start_time == "2026-09-21T14:13:20.000000000Z"
+
+
+def test_ids_are_read_in_any_case_and_without_leading_zeros(api: TestClient, insert: Insert) -> None:
+    insert(plain_span("short", trace_id=(0xABC).to_bytes(16, "big")))
+
+    assert api.get("/api/v1/traces/ABC").json()["trace_id"] == "0" * 29 + "abc"
+
+
+def test_checkpoints_are_listed_in_order(api: TestClient, insert: Insert) -> None:
+    insert(*failed_run())
+
+    page = CheckpointPage.model_validate_json(api.get(f"/api/v1/runs/{RUN_ID}/checkpoints").content)
+
+    found = [(one.checkpoint_id, one.name, one.seq, one.auto) for one in page.checkpoints]
+    assert found == [("c0", None, 0, True), ("c1", "planned", 4, False)]
+
+
+@pytest.mark.parametrize(
+    ("at", "view", "seq", "values"),
+    [
+        ("seq:0", "actual", 0, {"budget": 10}),
+        ("end", "actual", 8, {"budget": 0, "plan": ["search", "pay"]}),
+        ("end", "effective", 8, {"budget": 10, "plan": ["search", "pay"]}),
+        ("failure", "actual", 5, {"budget": 10, "plan": ["search", "pay"]}),
+        ("before:1111", "actual", 1, {"budget": 10}),
+        ("after:1111", "actual", 3, {"budget": 10, "plan": ["search", "pay"]}),
+        ("checkpoint:c1", "effective", 4, {"budget": 10, "plan": ["search", "pay"]}),
+    ],
+)
+def test_state_is_told_at_any_point(
+    api: TestClient, insert: Insert, at: str, view: str, seq: int, values: dict[str, Any]
+) -> None:
+    insert(*failed_run())
+
+    answer = api.get(f"/api/v1/runs/{RUN_ID}/state", params={"at": at, "view": view})
+
+    state = StateAnswer.model_validate_json(answer.content)
+    assert (state.at, state.at_seq, state.values) == (at, seq, {"run": values})
+
+
+def test_state_is_narrowed_to_a_key(api: TestClient, insert: Insert) -> None:
+    insert(*failed_run())
+
+    url = f"/api/v1/runs/{RUN_ID}/state"
+
+    assert api.get(url, params={"key": "budget"}).json()["values"] == {"run": {"budget": 0}}
+    assert api.get(url, params={"key": "nothing"}).status_code == 404
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2, 3, 4])
+def test_a_lost_span_makes_state_a_conflict_that_names_it(api: TestClient, insert: Insert, lost: int) -> None:
+    spans = failed_run()
+    del spans[lost]
+    insert(*spans)
+
+    answer = api.get(f"/api/v1/runs/{RUN_ID}/state")
+
+    assert answer.status_code == 409
+    assert answer.json()["gap"]["missing_numbers"] == {"c0ffee00": [lost + 1]}
+    assert f"number {lost + 1} of process c0ffee00" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/api/v1/runs/xyz", 400, "'xyz' is not a run id"),
+        ("/api/v1/runs/000", 400, "nothing but zeros"),
+        (f"/api/v1/traces/{'a' * 33}", 400, "1 to 32 hexadecimal digits"),
+        ("/api/v1/runs/abc", 404, f"no run or trace {'abc':0>32}"),
+        ("/api/v1/traces/abc", 404, "no run or trace"),
+        ("/api/v1/runs/abc/state", 404, "no run or trace"),
+        ("/api/v1/runs/abc/checkpoints", 404, "no run or trace"),
+        (f"/api/v1/runs/{RUN_ID}/state?at=lunch", 400, "at='lunch' is not a point of a run"),
+        (f"/api/v1/runs/{RUN_ID}/state?at=seq:-1", 400, "seq is a number from 0 on"),
+        (f"/api/v1/runs/{RUN_ID}/state?at=end:2", 400, "is not a point of a run"),
+        (f"/api/v1/runs/{RUN_ID}/state?at=before:77", 404, "no step with key 77"),
+        (f"/api/v1/runs/{RUN_ID}/state?at=checkpoint:c9", 404, "no checkpoint c9"),
+        (f"/api/v1/runs/{RUN_ID}/state?view=mine", 422, "view"),
+        ("/api/v1/runs?limit=0", 422, "limit"),
+        ("/api/v1/runs?limit=1001", 422, "limit"),
+        ("/api/v1/runs?status=great", 422, "status"),
+        ("/api/v1/runs?start=yesterday", 400, "start: 'yesterday' is neither RFC 3339 nor a unix time"),
+        ("/api/v1/runs?start=2026-01-01T00:00:00", 400, "no time zone"),
+        ("/api/v1/runs?start=99999999999999999999999999", 400, "start"),
+        ("/api/v1/runs?cursor=Zm9v", 400, "cursor"),
+        ("/api/v1/runs?cursor=%F0%9F%98%80", 400, "cursor"),
+        ("/api/v1/nothing", 404, "nothing is served at /api/v1/nothing"),
+    ],
+)
+def test_what_cannot_be_answered_is_a_problem_document(
+    api: TestClient, insert: Insert, path: str, status: int, words: str
+) -> None:
+    insert(*failed_run())
+
+    answer = api.get(path)
+
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = Problem.model_validate_json(answer.content)
+    assert (answer.status_code, problem.status) == (status, status)
+    assert words in problem.detail
+
+
+def test_another_projects_run_is_not_there(api: TestClient, insert: Insert) -> None:
+    insert(*failed_run(), project="secret")
+
+    assert api.get(f"/api/v1/runs/{RUN_ID}").status_code == 404
+    assert api.get("/api/v1/runs").json()["runs"] == []
+
+
+def test_a_store_that_does_not_answer_is_a_503_with_a_time_to_retry(app: FastAPI, api: TestClient) -> None:
+    app.state.store = Store(parse_address("clickhouse://nobody:none@127.0.0.1:1/none"))
+
+    answer = api.get("/api/v1/runs")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert api.get("/readyz").status_code == 503
+    assert api.get("/healthz").status_code == 200
+
+
+def test_readiness_says_what_stands_in_the_way(api: TestClient) -> None:
+    assert api.get("/readyz").json() == {"status": "ready"}
+
+    api.app.state.readiness = [lambda: None, lambda: "the inbox is full"]  # type: ignore[attr-defined]
+
+    assert api.get("/readyz").json()["detail"] == "the inbox is full"
+
+
+def test_metrics_are_prometheus_text(api: TestClient) -> None:
+    assert "backtrail_spans_received_total 3.0" in api.get("/metrics").text
+
+
+def test_a_trace_of_a_thousand_nested_spans_is_answered(api: TestClient, insert: Insert) -> None:
+    def nested(depth: int) -> Span:
+        parent = span_id(depth - 1) if depth > 1 else b""
+        return plain_span(f"{depth}", id_=span_id(depth), parent_id=parent, start=START + depth)
+
+    insert(*[nested(depth) for depth in range(1, 1001)])
+
+    assert api.get(f"/api/v1/runs/{RUN_ID}").status_code == 200
+    assert len(api.get(f"/api/v1/traces/{RUN_ID}").json()["spans"]) == 1000
