@@ -18,6 +18,7 @@ from backtrail_ingest.inbox import Inbox
 from backtrail_ingest.inspection import inspect
 from backtrail_ingest.ledger import Ledger
 
+DEFAULT_PROJECT = "default"
 REMEMBERED_REQUESTS = 8192
 FAULTS_NAMED = 5
 

@@ -21,6 +21,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from backtrail_ingest.errors import UndecodableRequest
 from backtrail_ingest.wire import SlicedRequest
 
+NAME_SHOWN = 100
+
 JsonValue = str | bool | int | float | list["JsonValue"] | dict[str, "JsonValue"] | None
 
 
@@ -74,7 +76,7 @@ def flatten_scope_spans(scope_spans: ScopeSpans, faults: list[Fault]) -> None:
 
 
 def find_fault(span: Span) -> Fault | None:
-    name = f"span {span.name!r}"
+    name = f"span {span.name[:NAME_SHOWN]!r}"
     if len(span.trace_id) != 16 or not any(span.trace_id):
         return Fault("trace_id", f"{name}: trace_id {describe_id(span.trace_id)}, wanted 16 bytes, not all zero")
     if len(span.span_id) != 8 or not any(span.span_id):

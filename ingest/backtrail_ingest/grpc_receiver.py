@@ -13,7 +13,7 @@ from typing import Self
 import grpc
 import grpc.aio
 
-from backtrail_ingest.admission import Admission
+from backtrail_ingest.admission import DEFAULT_PROJECT, Admission
 from backtrail_ingest.errors import Overloaded, Refusal
 from backtrail_ingest.status import response_bytes, retry_info, status_bytes
 
@@ -35,7 +35,7 @@ class TraceService:
         try:
             with self._admission.room() as room:
                 room.add(len(body))
-                return response_bytes(await self._admission.receive("default", body))
+                return response_bytes(await self._admission.receive(DEFAULT_PROJECT, body))
         except Refusal as refusal:
             self._admission.ledger.refused_request(type(refusal).__name__)
             await context.abort(refusal.grpc_status, str(refusal), self._trailing_metadata(refusal))

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from backtrail_ingest.admission import Admission, Room
+from backtrail_ingest.admission import DEFAULT_PROJECT, Admission, Room
 from backtrail_ingest.errors import Overloaded, Refusal, RequestTooLarge, UndecodableRequest, UnsupportedEncoding
 from backtrail_ingest.status import response_bytes, status_bytes, status_json
 
@@ -42,7 +42,7 @@ async def export_traces(request: Request) -> Response:
         check_content_type(request)
         with admission.room() as room:
             body = await read_body(request, room, admission.max_request_bytes)
-            receipt = await admission.receive(getattr(request.state, "project", "default"), body)
+            receipt = await admission.receive(getattr(request.state, "project", DEFAULT_PROJECT), body)
     except Refusal as refusal:
         admission.ledger.refused_request(type(refusal).__name__)
         return refuse(request, refusal, retry_after=admission.retry_after)

@@ -9,12 +9,12 @@ batch) goes into its next transaction together, so latency is bounded by one gro
 
 import asyncio
 import logging
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
@@ -23,6 +23,18 @@ from backtrail_ingest.backlog import Backlog, Choice
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import InboxFull
 from backtrail_ingest.inbox_file import Entry, InboxFile
+from backtrail_ingest.inbox_orders import (
+    Append,
+    Ask,
+    Close,
+    Delete,
+    Order,
+    Quarantine,
+    StopTaking,
+    Take,
+    acknowledge,
+    answer,
+)
 from backtrail_ingest.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -33,59 +45,16 @@ HELD_BYTES = 256 << 20
 IDLE_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Append:
-    envelope: Envelope
-    loop: asyncio.AbstractEventLoop
-    synced: asyncio.Future[None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Delete:
-    first_id: int
-    last_id: int
-    span_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Quarantine:
-    id: int
-    span_count: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Take:
-    max_bytes: int
-    batch: Future[list[Entry]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ask:
-    question: Callable[[InboxFile], object]
-    answer: Future[object]
-
-
-class _StopTaking:
-    pass
-
-
-class _Close:
-    pass
-
-
-_Order = _Append | _Delete | _Quarantine | _Take | _Ask | _StopTaking | _Close
-
-
 class Inbox:
-    def __init__(self, path: Path, *, max_bytes: int, ledger: Ledger, held_bytes: int = HELD_BYTES) -> None:
+    def __init__(self, path: Path, *, max_bytes: int, ledger: Ledger, held_bytes: int, disk_reserve: int) -> None:
         self._path = path
         self._max_bytes = max_bytes
         self._held_bytes = held_bytes
+        self._disk_reserve = disk_reserve
         self._ledger = ledger
-        self._orders: SimpleQueue[_Order] = SimpleQueue()
-        self._owed: list[_Delete | _Quarantine] = []
-        self._take: _Take | None = None
+        self._orders: SimpleQueue[Order] = SimpleQueue()
+        self._owed: list[Delete | Quarantine] = []
+        self._take: Take | None = None
         self._is_handing_out = True
         self._is_closing = False
         self._is_rested = False
@@ -100,39 +69,39 @@ class Inbox:
         self._opened.result()
 
     def close(self) -> None:
-        self._orders.put(_Close())
+        self._orders.put(Close())
         self._thread.join()
 
     async def append(self, envelope: Envelope) -> None:
         """Returns when the envelope is synced to disk."""
         loop = asyncio.get_running_loop()
         synced = loop.create_future()
-        self._orders.put(_Append(envelope, loop, synced))
+        self._orders.put(Append(envelope, loop, synced))
         await synced
 
     def take(self, max_bytes: int) -> Future[list[Entry]]:
         """The oldest entries: at least one, up to `max_bytes`, each handed out once; none after `stop_taking`."""
-        take = _Take(max_bytes, Future())
+        take = Take(max_bytes, Future())
         self._orders.put(take)
         return take.batch
 
     def stop_taking(self) -> None:
         """Answers the take that waits, and all later ones, with nothing: the writer is to end."""
-        self._orders.put(_StopTaking())
+        self._orders.put(StopTaking())
 
     def delete(self, entries: Sequence[Entry]) -> None:
         """The store has these consecutive entries on its disk."""
         span_count = sum(entry.envelope.span_count for entry in entries)
-        self._orders.put(_Delete(entries[0].id, entries[-1].id, span_count))
+        self._orders.put(Delete(entries[0].id, entries[-1].id, span_count))
 
     def quarantine(self, entry: Entry, reason: str) -> None:
         """The store will never take this one: it stays on our disk, out of the way, with the reason."""
-        self._orders.put(_Quarantine(entry.id, entry.envelope.span_count, reason))
+        self._orders.put(Quarantine(entry.id, entry.envelope.span_count, reason))
 
     def ask(self, question: Callable[[InboxFile], T]) -> T:
         """What the file says, asked on its own connection."""
         answer: Future[Any] = Future()
-        self._orders.put(_Ask(question, answer))
+        self._orders.put(Ask(question, answer))
         return cast("T", answer.result())
 
     # --- the inbox's own thread -----------------------------------------------------------------------
@@ -158,8 +127,8 @@ class Inbox:
         counts = self._file.counts()
         self._ledger.found(waiting=counts.waiting_spans, quarantined=counts.quarantined_spans)
 
-    def _next_orders(self) -> list[_Order]:
-        orders: list[_Order] = []
+    def _next_orders(self) -> list[Order]:
+        orders: list[Order] = []
         try:
             orders.append(self._orders.get(timeout=None if self._is_rested and not self._owed else IDLE_SECONDS))
             while True:
@@ -167,31 +136,32 @@ class Inbox:
         except Empty:
             return orders
 
-    def _commit(self, orders: list[_Order]) -> None:
-        appends = [order for order in orders if isinstance(order, _Append)]
+    def _commit(self, orders: list[Order]) -> None:
+        appends = [order for order in orders if isinstance(order, Append)]
         for order in orders:
             match order:
-                case _Delete() | _Quarantine():
+                case Delete() | Quarantine():
                     self._owed.append(order)
-                case _Take():
+                case Take():
                     self._take = order
-                case _StopTaking():
+                case StopTaking():
                     self._is_handing_out = False
-                case _Close():
+                case Close():
                     self._is_closing = True
         if not orders and not self._owed:
             self._rest()
             return
         try:
+            self._require_free_disk(appends)
             self._write(appends)
-        except sqlite3.Error as error:
+        except Exception as error:
             self._refuse(appends, error)
             self._write_without_appends()
         for order in orders:
-            if isinstance(order, _Ask):
-                _answer(order, self._file)
+            if isinstance(order, Ask):
+                answer(order, self._file)
 
-    def _write(self, appends: Sequence[_Append]) -> None:
+    def _write(self, appends: Sequence[Append]) -> None:
         """One transaction: what is owed, what came in, and the boundaries of the batch that goes out."""
         arriving = [Entry(self._backlog.last_id + n, append.envelope) for n, append in enumerate(appends, start=1)]
         choice = Choice()
@@ -209,44 +179,52 @@ class Inbox:
         self._is_rested = False
         self._backlog.settle(arriving, choice)
         self._enter(arriving, choice)
-        _acknowledge(appends, None)
+        acknowledge(appends, None)
         if self._take is not None and (choice.entries or not self._is_handing_out):
             self._take.batch.set_result(choice.entries)
             self._take = None
 
-    def _apply(self, order: _Delete | _Quarantine) -> None:
+    def _apply(self, order: Delete | Quarantine) -> None:
         match order:
-            case _Delete():
+            case Delete():
                 self._file.delete(order.first_id, order.last_id)
-            case _Quarantine():
+            case Quarantine():
                 self._file.quarantine(order.id, order.reason)
 
     def _enter(self, arriving: Sequence[Entry], choice: Choice) -> None:
         for order in self._owed:
             match order:
-                case _Delete():
+                case Delete():
                     self._ledger.stored(order.span_count)
-                case _Quarantine():
+                case Quarantine():
                     self._ledger.quarantined(order.span_count)
         self._owed.clear()
         for row in choice.damaged:
             self._ledger.quarantined(row.span_count)
         self._ledger.kept(sum(entry.envelope.span_count for entry in arriving))
 
-    def _refuse(self, appends: Sequence[_Append], error: sqlite3.Error) -> None:
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-            reason = f"the inbox is full: it may hold {self._max_bytes} bytes, and the store has not taken them yet"
+    def _require_free_disk(self, appends: Sequence[Append]) -> None:
+        """Deleting takes room too: a disk that is quite full could not even be emptied."""
+        free = shutil.disk_usage(self._path.parent).free if appends else self._disk_reserve
+        if free < self._disk_reserve:
+            raise InboxFull(f"the disk has {free} bytes left, and {self._disk_reserve} are kept in reserve")
+
+    def _refuse(self, appends: Sequence[Append], error: Exception) -> None:
+        if isinstance(error, InboxFull):
+            acknowledge(appends, error)
+        elif getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            held = f"it may hold {self._max_bytes} bytes, and the store has not taken them yet"
+            acknowledge(appends, InboxFull(f"the inbox is full: {held}"))
         else:
-            reason = f"the inbox could not be written: {error}"
-            logger.error("%s", reason)
+            logger.error("the inbox could not be written: %s", error)
+            acknowledge(appends, InboxFull(f"the inbox could not be written: {error}"))
             self._reopen()
-        _acknowledge(appends, InboxFull(reason))
 
     def _write_without_appends(self) -> None:
         try:
             self._write([])
             self.trouble = None
-        except sqlite3.Error as error:
+        except Exception as error:
             self.trouble = f"the inbox cannot give up what the store has taken: {error}"
             logger.error("%s", self.trouble)
 
@@ -268,31 +246,12 @@ class Inbox:
         self._is_rested = True
 
 
-def _answer(ask: _Ask, file: InboxFile) -> None:
-    try:
-        ask.answer.set_result(ask.question(file))
-    except sqlite3.Error as error:
-        ask.answer.set_exception(error)
-
-
-def _acknowledge(appends: Sequence[_Append], error: Exception | None) -> None:
-    for loop in {append.loop for append in appends}:
-        loop.call_soon_threadsafe(_wake, [append.synced for append in appends if append.loop is loop], error)
-
-
-def _wake(waiting: Sequence[asyncio.Future[None]], error: Exception | None) -> None:
-    for synced in waiting:
-        if synced.done():  # its client has gone
-            continue
-        if error is None:
-            synced.set_result(None)
-        else:
-            synced.set_exception(error)
-
-
 @contextmanager
-def open_inbox(path: Path, *, max_bytes: int, ledger: Ledger, held_bytes: int = HELD_BYTES) -> Iterator[Inbox]:
-    inbox = Inbox(path, max_bytes=max_bytes, ledger=ledger, held_bytes=held_bytes)
+def open_inbox(
+    path: Path, *, max_bytes: int, ledger: Ledger, held_bytes: int = HELD_BYTES, disk_reserve: int = 0
+) -> Iterator[Inbox]:
+    """`max_bytes` on disk, `held_bytes` of them in memory too; `disk_reserve` bytes of the disk stay free."""
+    inbox = Inbox(path, max_bytes=max_bytes, ledger=ledger, held_bytes=held_bytes, disk_reserve=disk_reserve)
     inbox.open()
     try:
         yield inbox

@@ -100,7 +100,8 @@ class InboxFile:
             return cls(path, max_bytes=max_bytes), aside
 
     def pragma(self, name: str) -> object:
-        return self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+        row = self._connection.execute(f"PRAGMA {name}").fetchone()
+        return None if row is None else row[0]
 
     def close(self) -> None:
         self._connection.close()

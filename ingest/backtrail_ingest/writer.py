@@ -61,7 +61,7 @@ class Writer:
     def _write(self, entries: Sequence[Entry]) -> None:
         """Halves what the store refuses until the one request is found that it will never take."""
         try:
-            self._insert(batch_of(entries))
+            self._insert(entries)
         except BatchRefused as refusal:
             if len(entries) == 1:
                 logger.error("request %d goes to quarantine: %s", entries[0].id, refusal)
@@ -73,12 +73,12 @@ class Writer:
         else:
             self._inbox.delete(entries)
 
-    def _insert(self, batch: Batch) -> None:
+    def _insert(self, entries: Sequence[Entry]) -> None:
         """Tries until the store has it or refuses it for good. Other faults wait here too: no span is dropped."""
         wait = FIRST_WAIT
         while True:
             try:
-                self._store.insert(batch)
+                self._store.insert(batch_of(entries))
             except BatchRefused:
                 raise
             except Exception as error:

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     inbox_bytes: int = Field(
         default=2 << 30, ge=1 << 20, description="Most the inbox may hold on disk before new spans are refused."
     )
+    disk_reserve_bytes: int = Field(
+        default=256 << 20, ge=0, description="Free disk space below which new spans are refused."
+    )
     batch_bytes: int = Field(default=32 << 20, gt=0, description="Most bytes of requests in one insert.")
     retry_after: int = Field(
         default=2, ge=1, le=3, description="Seconds a refused client is told to wait; stock exporters give up beyond 3."

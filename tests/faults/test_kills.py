@@ -57,6 +57,15 @@ def kill_under_load(server: RunningServer, senders: list[Sender], *, after: floa
         thread.join()
 
 
+def assert_every_span_is_accounted_for(server: RunningServer) -> None:
+    lines = [
+        line for line in httpx.get(f"{server.url}/metrics").text.splitlines() if line.startswith("backtrail_spans")
+    ]
+    counts = {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+    received = counts.pop("backtrail_spans_received_total")
+    assert received == sum(counts.values())
+
+
 @pytest.mark.timeout(180)
 def test_after_ten_kills_every_acknowledged_span_is_there_once(tmp_path: Path) -> None:
     rnd = random.Random(11)
@@ -74,4 +83,5 @@ def test_after_ten_kills_every_acknowledged_span_is_there_once(tmp_path: Path) -
             there = [span["span_id"] for span in answer.json().get("spans", [])]
             assert len(there) == len(set(there))
             assert sender.acknowledged <= set(there) <= sender.sent
+        assert_every_span_is_accounted_for(server)
     assert sum(len(sender.acknowledged) for sender in senders) > 10_000

@@ -4,10 +4,11 @@ import asyncio
 import random
 import sqlite3
 from concurrent.futures import wait
+from pathlib import Path
 
 import pytest
 
-from backtrail_ingest import Inbox, Ledger
+from backtrail_ingest import Inbox, Ledger, open_inbox
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import InboxFull, InboxTooNew
 from backtrail_ingest.inbox_file import Entry, InboxFile
@@ -108,6 +109,32 @@ async def test_a_full_inbox_refuses_and_takes_again_when_there_is_room(inbox_fol
         inbox.delete(inbox.take(100 * MIB).result(5))
 
         await inbox.append(big)
+
+
+async def test_the_last_of_the_disk_is_kept_free(tmp_path: Path, ledger: Ledger) -> None:
+    with (
+        open_inbox(tmp_path / "inbox.sqlite", max_bytes=MIB, ledger=ledger, disk_reserve=1 << 60) as inbox,
+        pytest.raises(InboxFull, match="bytes left, and 1152921504606846976 are kept in reserve"),
+    ):
+        await inbox.append(envelope_of(plain_span()))
+
+
+async def test_after_a_failed_write_a_new_connection_takes_the_next_one_and_nothing_is_lost(
+    inbox_folder: InboxFolder, ledger: Ledger
+) -> None:
+    first, refused, last = (envelope_of(plain_span(name)) for name in ("first", "refused", "last"))
+    with inbox_folder.opened(ledger) as inbox:
+        await inbox.append(first)
+        inbox.ask(lambda file: file.pragma("query_only=1"))
+        with pytest.raises(InboxFull, match="could not be written"):
+            await inbox.append(refused)
+
+        await inbox.append(last)
+
+        entries = inbox.take(MIB).result(5)
+        assert [entry.envelope for entry in entries] == [first, last]
+        inbox.delete(entries)
+        until(lambda: ledger.spans.waiting == 0)
 
 
 async def test_a_request_damaged_on_disk_goes_to_quarantine_and_its_neighbours_are_read(
