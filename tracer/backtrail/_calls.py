@@ -131,13 +131,13 @@ def wrap(
     outside: Callable[[Callable[..., R]], Callable[..., R]] | None = None,
 ) -> Decorated[R]:
     """The function, recorded. `begin` is called at the call; None from it means: not recorded here."""
-    is_async = inspect.iscoroutinefunction(function)
+    is_async = is_coroutine_function(function)
     wrapped_outside: Callable[..., R] | None = None
 
     def call(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
         nonlocal wrapped_outside
         if outside is not None and current_position.get() is None:
-            wrapped_outside = wrapped_outside or outside(cast("Callable[..., R]", wrapper))
+            wrapped_outside = wrapped_outside or outside(mark_coroutine(within) if is_async else within)
             return wrapped_outside.with_options(**options)(*args, **kwargs)  # type: ignore[attr-defined]
         if is_async:
             if begins_when_awaited:
@@ -154,6 +154,11 @@ def wrap(
         if (decision := decide(opening[0])) is not None:
             return answer_or_run(decision, opening[0], functools.partial(_run, function, *opening))
         return _run(function, *opening)
+
+    @functools.wraps(function)
+    def within(*args: Any, **kwargs: Any) -> Any:
+        # If even the run could not be recorded there is none here, and starting another would never end.
+        return call(args, kwargs, {}) if current_position.get() is not None else function(*args, **kwargs)
 
     def named(coroutine: Any) -> Any:
         # Task frames are counted by the name of the coroutine: it has to be the user's.
@@ -191,6 +196,14 @@ def mark_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
         return inspect.markcoroutinefunction(function)
     function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
     return function
+
+
+def is_coroutine_function(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine: an `async def`, or something of ours around one."""
+    if sys.version_info >= (3, 12):
+        return inspect.iscoroutinefunction(function)
+    marker = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return inspect.iscoroutinefunction(function) or getattr(function, "_is_coroutine", None) is marker
 
 
 def _begin(begin: Begin, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Opening | None:

@@ -99,9 +99,10 @@ def checkpoint_sync(position: Position, name: str, extra: dict[str, Any] | None)
 
 def _take(position: Position, name: str, extra: dict[str, Any] | None) -> Checkpoint:
     runtime, agent = position.runtime, position.agent
-    with runtime.lock:
+    with never_raise("taking a checkpoint"), runtime.lock:
         occurrence = position.scope.count((f"checkpoint:{name}", agent.key if agent else None))
         return snapshot(runtime, name=name, occurrence=occurrence, extra=extra, is_auto=False)
+    return Checkpoint(checkpoint_id="", name=name, seq=runtime.seq, root="")
 
 
 def _acknowledged(position: Position, taken: Checkpoint, is_durable: bool) -> Checkpoint:

@@ -21,11 +21,15 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 
 from . import semconv
+from ._boundary import never_raise
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES, is_over, truncated_text
 from ._span import RecordedSpan
 from ._version import __version__
 
 Durability = Literal["async", "sync", "exit"]
+
+_handing_over = never_raise("handing over a span")
+_flushing = never_raise("flushing spans")
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _PENDING_PAYLOAD_BYTES = 65_536
@@ -96,11 +100,15 @@ class Recorder:
 
     def finish(self, span: RecordedSpan) -> None:
         if self.sink is not None:
-            self.sink.on_end(span.readable())
+            with _handing_over:
+                self.sink.on_end(span.readable())
 
     def flush(self, timeout: float) -> bool:
         """Whether everything recorded so far has been acknowledged."""
-        return self.sink is not None and self.sink.flush(timeout)
+        if self.sink is not None:
+            with _flushing:
+                return self.sink.flush(timeout)
+        return False
 
 
 _current = Recorder()

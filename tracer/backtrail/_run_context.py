@@ -59,6 +59,15 @@ def _client(position: Position) -> Client:
     return get_current_client()
 
 
+if TYPE_CHECKING:
+    from dataclasses import dataclass as _dataclass_to_type_checkers
+else:
+
+    def _dataclass_to_type_checkers(**_: Any) -> Callable[[type], type]:
+        return lambda cls: cls
+
+
+@_dataclass_to_type_checkers(kw_only=True)
 class RunContext:
     """What a run carries along: the original query, free metadata, and the fields of your subclass.
 
@@ -69,10 +78,14 @@ class RunContext:
     await main("Where is my order?", context=AppContext(user_id="123"))
     """
 
-    query: str
-    metadata: dict[str, Any]
+    if TYPE_CHECKING:
+        query: str = dataclasses.field(default="", repr=False)
+        metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+    else:
 
-    if not TYPE_CHECKING:
+        def __init__(self, *, query: str = "", metadata: dict[str, Any] | None = None) -> None:
+            self.query = query
+            self.metadata = metadata if metadata is not None else {}
 
         def __init_subclass__(cls, **arguments: Any) -> None:
             """Give the dataclass about to be made our two fields.
@@ -89,10 +102,6 @@ class RunContext:
                 cls.query = dataclasses.field(default="", repr=False, kw_only=True)
             if "metadata" not in cls.__dict__:
                 cls.metadata = dataclasses.field(default_factory=dict, kw_only=True)
-
-    def __init__(self, *, query: str = "", metadata: dict[str, Any] | None = None) -> None:
-        self.query = query
-        self.metadata = metadata if metadata is not None else {}
 
     client = _FromRun(_client)
     run: _FromRun[RunInfo] = _FromRun(lambda position: position.runtime.info)

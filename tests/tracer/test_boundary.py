@@ -1,0 +1,167 @@
+"""Whatever breaks in recording: the user's program returns and raises what it would have without it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+
+import backtrail
+from backtrail import RunContext
+from backtrail._boundary import never_raise
+from backtrail._recorder import Recorder, set_current_recorder
+from backtrail._span import RecordedSpan
+from backtrail.errors import ResultNotReplayableError
+from backtrail.testing import capture_spans
+
+
+@pytest.fixture(autouse=True)
+def fresh_lines() -> None:
+    never_raise._last_line.clear()
+
+
+class BrokenSink:
+    """An exporter, a processor, a full disk: something that raises whenever it is used."""
+
+    is_failing = False
+
+    def opened(self, span: RecordedSpan) -> None:
+        raise OSError("sink")
+
+    def closed(self, span: RecordedSpan) -> None:
+        raise OSError("sink")
+
+    def on_end(self, span: ReadableSpan) -> None:
+        raise OSError("sink")
+
+    def flush(self, timeout: float) -> bool:
+        raise OSError("sink")
+
+    def lost_of(self, trace_id: int) -> int:
+        raise OSError("sink")
+
+
+@pytest.fixture
+def broken_recording() -> Any:
+    set_current_recorder(Recorder(sink=BrokenSink()))
+    yield
+    set_current_recorder(Recorder())
+
+
+@backtrail.step
+def divide(a: int, b: int) -> float:
+    return a / b
+
+
+@backtrail.step
+async def divide_later(a: int, b: int) -> float:
+    return a / b
+
+
+@backtrail.agent
+async def work(b: int, ctx: RunContext | None = None) -> float:
+    with backtrail.step("block") as this:
+        this.complete(1)
+    return divide(1, b) + await divide_later(1, b)
+
+
+@backtrail.run
+async def main(b: int) -> float:
+    return await work(b)
+
+
+@pytest.mark.usefixtures("broken_recording")
+def test_a_broken_exporter_changes_nothing_for_the_program(caplog: pytest.LogCaptureFixture) -> None:
+    assert asyncio.run(main(2)) == 1.0
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(main(0))
+
+    assert {record.name for record in caplog.records} == {"backtrail"}
+
+
+def test_one_deed_is_complained_about_once_in_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(100):
+        with never_raise("testing"):
+            raise ValueError("again")
+
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+def test_what_ends_a_program_is_never_swallowed() -> None:
+    for error in (KeyboardInterrupt, SystemExit, asyncio.CancelledError, GeneratorExit):
+        with pytest.raises(error), never_raise("testing"):
+            raise error
+
+
+def hostile_values() -> list[Any]:
+    class BadRepr:
+        def __repr__(self) -> str:
+            raise RuntimeError("repr")
+
+        __str__ = __repr__
+
+    class BadEq:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError("eq")
+
+    class BadDict(dict[str, int]):
+        def items(self) -> Any:
+            raise RuntimeError("items")
+
+        def __len__(self) -> int:
+            raise RuntimeError("len")
+
+    loop: list[Any] = []
+    loop.append(loop)
+    return [BadRepr(), BadEq(), BadDict(a=1), loop, lambda: 1, open, object, iter([]), 1j, "\ud800"]
+
+
+@pytest.mark.parametrize("value", hostile_values(), ids=lambda value: type(value).__name__)
+def test_any_argument_and_any_result_pass_through(value: Any) -> None:
+    @backtrail.step
+    def same(value: Any) -> Any:
+        return value
+
+    @backtrail.run
+    def program(ctx: RunContext) -> Any:
+        ctx.set_state("value", value)
+        return same(value)
+
+    with capture_spans(strict=False) as spans:
+        assert program() is value
+    assert len(spans.of_kind("run")) == 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda ctx: ctx.set_state(5, object()),
+        lambda ctx: ctx.set_state("\ud800", "\ud800"),
+        lambda ctx: backtrail.get_current_agent_context().set_state(None, 1),  # type: ignore[arg-type]
+    ],
+)
+def test_odd_keys_do_not_break_a_run(call: Callable[[RunContext], None]) -> None:
+    @backtrail.run
+    def program(ctx: RunContext) -> int:
+        call(ctx)
+        return 1
+
+    with capture_spans(strict=False):
+        assert program() == 1
+
+
+def test_strict_recording_raises_so_that_tests_can_see_it() -> None:
+    @backtrail.step
+    def connect() -> object:
+        return object()
+
+    @backtrail.run
+    def program() -> None:
+        connect()
+
+    with capture_spans(strict=True), pytest.raises(ResultNotReplayableError, match="builtins:object"):
+        program()
