@@ -332,9 +332,7 @@ async def test_a_replay_that_failed_is_replayed_itself(client: Client, log: Log)
     assert [entry.generation for entry in bundle.lineage] == [3, 2, 1, 0]
 
 
-async def test_a_result_nobody_can_keep_stops_the_replay_whatever_the_program_catches(
-    client: Client, log: Log
-) -> None:
+async def test_a_result_nobody_can_keep_stops_the_replay_whatever_the_program_catches(client: Client, log: Log) -> None:
     @backtrail.step
     async def connect() -> object:
         log.ran("connect")

@@ -177,7 +177,7 @@ class Replaying(ABC):
             return read_bundle(bundle)
         assert run_id is not None
         current_recorder().flush(FLUSH_SECONDS)
-        found = self._settled_bundle(run_id, mode, at)
+        found = self._settled_bundle(run_id, mode, at, wants_end=not force)
         if found.run.status == "running" and not force:
             raise ReplayError(
                 f"run {run_id} is still running: its newest record is less than a minute old. "
@@ -185,7 +185,7 @@ class Replaying(ABC):
             )
         return found
 
-    def _settled_bundle(self, run_id: str, mode: str, at: str | None) -> Bundle:
+    def _settled_bundle(self, run_id: str, mode: str, at: str | None, *, wants_end: bool) -> Bundle:
         """What was sent a moment ago may not be readable yet: for that long, an open end is waited out."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
@@ -196,8 +196,8 @@ class Replaying(ABC):
                 if error.status != 404 or is_last_try:
                     raise
             else:
-                is_open = found.run.status == "running" or found.completeness.get("missing_numbers")
-                if is_last_try or not is_open:
+                is_open = wants_end and found.run.status == "running"
+                if is_last_try or not (is_open or found.completeness.get("missing_numbers")):
                     return found
             time.sleep(_POLL_SECONDS)
 
