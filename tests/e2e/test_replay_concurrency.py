@@ -176,7 +176,7 @@ async def test_agents_of_one_name_keep_their_answers_and_their_state_apart(clien
         return [*found, me.get_state("found")]
 
     async def trial() -> list[Any]:
-        return await asyncio.gather(research(1), research(0), research(1))
+        return list(await asyncio.gather(research(1), research(0), research(1)))
 
     await trials.record(trial)
     trials.assert_exact(await trials.replay(client, trial))

@@ -159,9 +159,8 @@ async def test_a_handled_failure_is_raised_again_even_if_it_would_now_succeed(cl
         try:
             text = await primary()
         except ConnectionError as error:
-            assert str(error) == "down"
             text = await fallback()
-            return await finish(text)
+            return await finish(f"{text}, since it was {error}")
         return text
 
     with pytest.raises(RuntimeError):
@@ -170,7 +169,7 @@ async def test_a_handled_failure_is_raised_again_even_if_it_would_now_succeed(cl
     log.read()
     result = await client.replay(log.run_id, handle)
 
-    assert (result.value, log.read()) == ("from the fallback", ["finish"])
+    assert (result.value, log.read()) == ("from the fallback, since it was down", ["finish"])
 
 
 async def test_a_failure_caught_and_raised_again_at_the_end_runs_live(client: Client, log: Log) -> None:
@@ -248,7 +247,7 @@ async def test_a_sibling_that_ends_after_the_run_is_kept(client: Client, log: Lo
     @backtrail.run
     async def handle(ctx: RunContext) -> list[str]:
         log.run_id = ctx.run.run_id
-        return await asyncio.gather(slow(), fails())
+        return list(await asyncio.gather(slow(), fails()))
 
     with pytest.raises(ValueError, match="at once"):
         await handle()
@@ -319,7 +318,7 @@ async def test_a_replay_that_failed_is_replayed_itself(client: Client, log: Log)
 
     with pytest.raises(RuntimeError):
         await handle()
-    for fails_at in (2, 3):
+    for fails_at in (2, 3):  # noqa: B007  (the step reads it)
         with pytest.raises(RuntimeError):
             await client.replay(log.run_id, handle)
     fails_at = 4

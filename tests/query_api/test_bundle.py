@@ -74,7 +74,7 @@ def span(kind: str, number: int, attributes: dict[str, Any], **changes: Any) -> 
     return replace(row, **changes)
 
 
-def run(status: str = "failed", **attributes: Any) -> SpanRow:
+def run(status: Any = "failed", **attributes: Any) -> SpanRow:
     recorded = {semconv.RUN_STATUS: status, semconv.RUN_NAME: "handle", semconv.RUN_INPUT: '{"q":"hi"}'}
     return span("run", 1, {**recorded, **attributes}, status_code="error" if status == "failed" else "ok")
 

@@ -31,7 +31,7 @@ def encode_error(error: BaseException, encode: Callable[[Any], Any], causes: int
         encoded["message"] = _clean(error.message)
         encoded["children"] = [encode_error(child, encode, causes) for child in error.exceptions]
     elif error.args:
-        encoded["args"] = [encode(argument) for argument in error.args]
+        encoded["args"] = [encode(argument) for argument in _arguments(error)]
     attributes = {name: encode(value) for name, value in vars(error).items() if not name.startswith("__")}
     if attributes:
         encoded["attrs"] = attributes
@@ -40,6 +40,13 @@ def encode_error(error: BaseException, encode: Callable[[Any], Any], causes: int
     if error.__cause__ is not None and causes > 0:
         encoded["cause"] = encode_error(error.__cause__, encode, causes - 1)
     return encoded
+
+
+def _arguments(error: BaseException) -> tuple[Any, ...]:
+    """What the error is built from; an OSError keeps its file name out of `args`."""
+    if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2:
+        return (*error.args, error.filename)
+    return error.args
 
 
 def _message(error: BaseException) -> str:

@@ -130,13 +130,18 @@ def _blank(cls: type[RunContext]) -> RunContext:
 
 
 def _differences(recorded: ContextRecord, given: RunContext, fields: Mapping[str, Any]) -> list[Divergence]:
-    return [
-        Divergence(
-            kind="context_changed",
-            name=name,
-            step_key=None,
-            detail=f"context field {name!r} was given differently; the recorded value is used",
-        )
+    """Fields that were given on purpose: neither as recorded nor left at their default."""
+    untouched = _blank(type(given))
+    changed = [
+        name
         for name in fields
-        if hasattr(given, name) and encode(getattr(given, name)).json != recorded.fields[name]
+        if hasattr(given, name) and _json(given, name) not in (recorded.fields[name], _json(untouched, name))
     ]
+    detail = "context field {!r} was given differently; the recorded value is used"
+    return [
+        Divergence(kind="context_changed", name=name, step_key=None, detail=detail.format(name)) for name in changed
+    ]
+
+
+def _json(context: RunContext, name: str) -> object:
+    return encode(getattr(context, name, None)).json
