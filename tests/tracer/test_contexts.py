@@ -39,7 +39,7 @@ class FrozenContext(RunContext):  # type: ignore[misc]
 @dataclass
 class SpecialContext(AppContext):
     level: int = 1
-    run: str = "a field of this name wins"  # type: ignore[assignment]
+    run: str = "a field of this name wins"  # type: ignore[assignment, misc]
 
 
 class PlainContext(RunContext):

@@ -71,7 +71,7 @@ class Processor:
         self._thread: threading.Thread | None = None
 
     def _after_fork(self) -> None:
-        # The parent still has these spans and will send them; a lock held by another thread stays held here.
+        # The parent still has these spans and will send them. A lock another thread held would stay held here.
         self._reset()
         self._delivery.renew()
 
@@ -147,9 +147,10 @@ class Processor:
     def _turn(self) -> None:
         self._pend_slow_steps()
         batch = self._take()
+        is_cut = bool(self._queue)
         if batch:
             self._deliver(batch)
-        if len(self._queue) >= MAX_BATCH_SPANS:
+        if is_cut and not self._failures:
             return
         if not self._queue:
             self._is_idle = True

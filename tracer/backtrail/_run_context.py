@@ -13,7 +13,7 @@ import dataclasses
 import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from ._checkpoint import Checkpoint, checkpoint, checkpoint_sync
 from ._deltas import delete_state, get_state, set_state
@@ -104,12 +104,12 @@ class RunContext:
                 cls.metadata = dataclasses.field(default_factory=dict, kw_only=True)
 
     client = _FromRun(_client)
-    run: _FromRun[RunInfo] = _FromRun(lambda position: position.runtime.info)
+    run: ClassVar[_FromRun[RunInfo]] = _FromRun(lambda position: position.runtime.info)
     is_replaying = _FromRun(lambda position: position.runtime.is_replaying)
     in_cached_prefix = _FromRun(lambda position: position.runtime.in_cached_prefix(position))
-    agents: _FromRun[list[AgentContext]] = _FromRun(lambda position: list(position.runtime.agents))
-    agent: _FromRun[AgentContext] = _FromRun(lambda position: position.agent or position.runtime.default_agent())
-    totals: _FromRun[Totals] = _FromRun(lambda position: position.runtime.totals)
+    agents: ClassVar[_FromRun[list[AgentContext]]] = _FromRun(lambda position: list(position.runtime.agents))
+    agent: ClassVar[_FromRun[AgentContext]] = _FromRun(lambda position: position.agent or position.runtime.default_agent())
+    totals: ClassVar[_FromRun[Totals]] = _FromRun(lambda position: position.runtime.totals)
 
     def get(self, key: str, default: Any = None) -> Any:
         """A value of `metadata`."""

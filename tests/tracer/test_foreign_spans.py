@@ -1,0 +1,66 @@
+"""What other instrumentation does inside a run is part of it: the same trace, the same lineage."""
+
+import subprocess
+import sys
+
+from backtrail import semconv
+from tests.tracer.receiver import receiving
+
+PROGRAM = """
+import sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+FOREIGN = sys.argv[2] == "foreign"
+if FOREIGN:
+    trace.set_tracer_provider(TracerProvider())
+import backtrail
+backtrail.configure(sys.argv[1], service_name="host")
+tracer = trace.get_tracer("http client")
+
+@backtrail.agent
+def work():
+    with tracer.start_as_current_span("GET /orders") as span:
+        span.set_attribute("http.status", 200)
+        with backtrail.step("parse"):
+            trace.get_current_span().set_attribute("mine", "yes")
+
+@backtrail.run
+def main(query): work()
+
+with tracer.start_as_current_span("outside"):
+    main("hello")
+"""
+
+
+def spans_by_name(kind: str) -> dict[str, dict[str, object]]:
+    with receiving() as receiver:
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, receiver.url, kind], capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        found: dict[str, dict[str, object]] = {}
+        for span in receiver.spans:
+            attributes = {a.key: a.value.string_value or a.value.int_value for a in span.attributes}
+            if "backtrail.pending.of" not in attributes:
+                found[span.name] = {**attributes, "id": span.span_id, "parent": span.parent_span_id}
+        return found
+
+
+def test_spans_inside_a_run_carry_its_lineage() -> None:
+    spans = spans_by_name("ours")
+
+    request, agent, step = spans["GET /orders"], spans["invoke_agent work"], spans["parse"]
+    assert request[semconv.QUERY] == "hello"
+    assert request[semconv.AGENT_KEY] == agent[semconv.AGENT_KEY]
+    assert request[semconv.GEN_AI_AGENT_NAME] == "work"
+    assert request["http.status"] == 200
+    assert (request["parent"], step["parent"]) == (agent["id"], request["id"])
+    assert step["mine"] == "yes"
+    assert semconv.QUERY not in spans["outside"]
+
+
+def test_of_a_programs_own_provider_only_the_runs_spans_are_taken() -> None:
+    spans = spans_by_name("foreign")
+
+    assert spans["GET /orders"][semconv.QUERY] == "hello"
+    assert "outside" not in spans

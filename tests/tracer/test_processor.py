@@ -1,0 +1,218 @@
+"""Spans are delivered soon, kept while the server is away, counted when they are lost, and never in the way."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import backtrail
+from backtrail import _processor
+from backtrail._delivery import OtlpDelivery
+from backtrail._processor import Processor
+from backtrail._recorder import Recorder, set_current_recorder
+from tests.tracer.receiver import Receiver, receiving
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def processor(receiver: Receiver) -> Iterator[Processor]:
+    processor = Processor(OtlpDelivery(f"{receiver.url}/v1/traces", {"authorization": "Bearer k"}))
+    set_current_recorder(Recorder(sink=processor))
+    yield processor
+    set_current_recorder(Recorder())
+    receiver.may_answer.set()
+    processor.shutdown(1)
+
+
+@backtrail.step
+def short() -> None: ...
+
+
+def until(condition: object, seconds: float = 5.0) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.01)
+
+
+@backtrail.run
+def short_run() -> None:
+    short()
+
+
+@pytest.mark.usefixtures("processor")
+def test_finished_steps_arrive_while_the_run_goes_on(receiver: Receiver) -> None:
+    @backtrail.run
+    def main() -> None:
+        short()
+        until(lambda: "short" in receiver.names(), 2)
+
+    main()
+
+    assert receiver.headers[0]["authorization"] == "Bearer k"
+
+
+@pytest.mark.usefixtures("processor")
+def test_a_step_open_for_a_second_is_known_before_it_ends(receiver: Receiver) -> None:
+    @backtrail.step
+    def long() -> None:
+        until(lambda: "long" in receiver.names())
+
+    @backtrail.run
+    def main() -> None:
+        long()
+
+    main()
+
+    (pending,) = [span for span in receiver.spans if span.name == "long"]
+    assert {a.key: a.value.string_value for a in pending.attributes}["backtrail.pending.kind"] == "step"
+
+
+def test_flush_returns_when_the_server_has_everything(receiver: Receiver, processor: Processor) -> None:
+    short_run()
+
+    assert processor.flush(5)
+    assert receiver.names().count("short_run") == 2  # the pending row and the span
+
+
+def test_what_the_server_cannot_take_now_is_sent_again(receiver: Receiver, processor: Processor) -> None:
+    receiver.answers = [503, 503]
+    short_run()
+
+    assert processor.flush(10)
+    assert receiver.names().count("short") == 1
+    assert processor.lost_of(0) == 0
+
+
+def test_what_the_server_refuses_is_counted_and_not_offered_again(receiver: Receiver, processor: Processor) -> None:
+    receiver.answers = [400]
+
+    @backtrail.run
+    def main() -> None:
+        short()
+        assert not processor.flush(5)
+
+    main()
+    assert processor.flush(5)
+
+    run = receiver.spans[-1]
+    values = {attribute.key: attribute.value for attribute in run.attributes}
+    assert values["backtrail.run.lost"].int_value > 0
+
+
+def test_a_full_queue_loses_the_newest_and_says_how_many(
+    receiver: Receiver, processor: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_processor, "MAX_QUEUED_SPANS", 50)
+    receiver.may_answer.clear()
+    until_sent = time.monotonic() + 0.5
+
+    @backtrail.run
+    def main() -> str:
+        while time.monotonic() < until_sent:
+            short()
+        return backtrail.get_current_run_context().run.run_id
+
+    run_id = main()
+
+    assert processor.lost_of(int(run_id, 16)) > 0
+
+
+def test_batches_are_cut_by_bytes(receiver: Receiver, processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_processor, "MAX_BATCH_BYTES", 100_000)
+
+    @backtrail.step
+    def echo(text: str) -> str:
+        return text
+
+    @backtrail.run
+    def main() -> None:
+        for n in range(20):
+            echo(f"{n}" * 20_000)
+
+    main()
+    assert processor.flush(10)
+
+    assert max(request.ByteSize() for request in receiver.requests) < 200_000
+    assert receiver.names().count("echo") == 20
+
+
+def test_thousands_of_short_spans_against_a_slow_server_all_arrive(receiver: Receiver, processor: Processor) -> None:
+    receiver.may_answer.clear()
+
+    @backtrail.run
+    def main() -> None:
+        for _ in range(10_000):
+            short()
+
+    main()
+    receiver.may_answer.set()
+
+    assert processor.flush(30)
+    assert receiver.names().count("short") == 10_000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_sends_its_own_spans_and_not_its_parents(receiver: Receiver, processor: Processor) -> None:
+    receiver.may_answer.clear()
+    short_run()
+    pid = os.fork()
+    if pid == 0:
+        receiver.may_answer.set()
+        backtrail.run(name="child")(lambda: None)()
+        os._exit(0 if processor.flush(5) else 1)
+    receiver.may_answer.set()
+    _, status = os.waitpid(pid, 0)
+    assert processor.flush(5)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert receiver.names().count("short_run") == 2
+    assert receiver.names().count("child") == 2
+
+
+PROGRAM = """
+import sys, backtrail
+backtrail.configure(sys.argv[1], service_name="exit")
+@backtrail.step
+def last(): return 1
+@backtrail.run
+def main(): return last()
+main()
+"""
+
+
+def run_program(url: str) -> tuple[float, subprocess.CompletedProcess[str]]:
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", PROGRAM, url], capture_output=True, text=True, timeout=60)
+    return time.monotonic() - started, done
+
+
+def test_everything_is_delivered_when_a_program_ends(receiver: Receiver) -> None:
+    _, done = run_program(receiver.url)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "last" in receiver.names()
+
+
+def test_a_program_ends_soon_when_nobody_listens_or_nobody_answers() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        refusing = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        refused, done = run_program(refusing)
+        silent.listen()
+        unanswered, second = run_program(refusing)
+
+    assert (done.returncode, second.returncode) == (0, 0)
+    # Starting Python and importing the SDK takes a second or two of it.
+    assert max(refused, unanswered) < 5 + 3
