@@ -3,12 +3,11 @@
 tree, totals → **nodes** → routes/runs.py
 """
 
-from dataclasses import asdict
 from typing import Literal
 
 from backtrail import semconv
 from backtrail_query.records import read_agent
-from backtrail_query.totals import Totals, sum_agents, sum_below, sum_run
+from backtrail_query.totals import Totals, Usage, count_calls, sum_agents, sum_below, sum_run
 from backtrail_query.tree import Tree
 from backtrail_query.views import JsonObject, payload_view, rfc3339, run_view
 from backtrail_store.rows import RunRow, SpanRow
@@ -20,7 +19,8 @@ _STATUS_ATTRIBUTES = (semconv.STEP_STATUS, semconv.AGENT_STATUS, semconv.RUN_STA
 
 def run_with_tree(run: RunRow, tree: Tree) -> JsonObject:
     attributes = tree.root.span.attributes
-    totals = sum_run(tree)
+    counted = count_calls(tree)
+    totals = sum_run(tree, counted)
     is_running = run.status == "running"
     return {
         **run_view(run),
@@ -28,11 +28,11 @@ def run_with_tree(run: RunRow, tree: Tree) -> JsonObject:
         "input": payload_view(attributes.get(semconv.RUN_INPUT)),
         "result": payload_view(attributes.get(semconv.RUN_RESULT)),
         "error": payload_view(attributes.get(semconv.RUN_ERROR)),
-        "agents": _agent_views(tree, is_running=is_running),
+        "agents": _agent_views(tree, counted, is_running=is_running),
         "steps_total": totals.step_count,
-        "totals": asdict(totals),
+        "totals": totals.as_json(),
         "records": dict(tree.records),
-        "tree": _tree_view(tree, is_running=is_running),
+        "tree": _tree_view(tree, sum_below(tree, counted), is_running=is_running),
     }
 
 
@@ -47,11 +47,11 @@ def _run_totals(totals: Totals) -> JsonObject:
     }
 
 
-def _agent_views(tree: Tree, *, is_running: bool) -> list[JsonObject]:
-    totals = sum_agents(tree)
+def _agent_views(tree: Tree, counted: frozenset[str], *, is_running: bool) -> list[JsonObject]:
+    totals = sum_agents(tree, counted)
     return [
-        _agent_view(node.span, totals.get(node.span.span_id, Totals()), is_running=is_running)
-        for node in tree.walk()
+        _agent_view(node.span, totals[node.span.span_id], is_running=is_running)
+        for node in tree.nodes
         if node.kind == "agent"
     ]
 
@@ -71,20 +71,19 @@ def _agent_view(span: SpanRow, totals: Totals, *, is_running: bool) -> JsonObjec
         "duration_ns": span.duration_ns,
         "task_id": span.task_id or None,
         "parent_task_id": span.parent_task_id or None,
-        **asdict(totals),
+        **totals.as_json(),
     }
 
 
-def _tree_view(tree: Tree, *, is_running: bool) -> JsonObject:
-    sums = sum_below(tree)
+def _tree_view(tree: Tree, sums: dict[str, Usage], *, is_running: bool) -> JsonObject:
     views: dict[str, JsonObject] = {}
-    for node in tree.walk():
+    for node in tree.nodes:
         view = _node_view(node.span, is_running=is_running)
         view["kind"], view["is_orphan"] = node.kind, node.is_orphan
         if node.kind in ("run", "agent"):
-            view |= sums[node.span.span_id]
+            view |= sums.get(node.span.span_id, Usage())._asdict()
         views[node.span.span_id] = view
-    for node in tree.walk():
+    for node in tree.nodes:
         views[node.span.span_id]["children"] = [views[child.span.span_id] for child in node.children]
     return views[tree.root.span.span_id]
 

@@ -8,13 +8,20 @@ a call still open is not known yet.
 Missing is not zero: a sum of nothing is None, and calls without a price are told apart.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 from backtrail_query.tree import Tree, TreeNode
 
 MODEL_STEP_KINDS = frozenset({"llm", "embedding", "reranker"})
 MODEL_OPERATIONS = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
+
+
+class Usage(NamedTuple):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,48 +59,50 @@ class Totals:
         else:
             self.cost_usd = span.cost_usd + (self.cost_usd or 0.0)
 
-
-def sum_run(tree: Tree) -> Totals:
-    """The whole run."""
-    return _sum(tree.walk(), counted_calls(tree))
+    def as_json(self) -> dict[str, int | float | None]:
+        return {name: getattr(self, name) for name in _TOTALS}
 
 
-def sum_agents(tree: Tree) -> dict[str, Totals]:
+_TOTALS = [field.name for field in fields(Totals)]
+
+
+def sum_run(tree: Tree, counted: Set[str]) -> Totals:
+    """The whole run; `counted` are the calls that count_calls found."""
+    totals = Totals()
+    for node in tree.nodes:
+        totals.add(node, is_counted_call=node.span.span_id in counted)
+    return totals
+
+
+def sum_agents(tree: Tree, counted: Set[str]) -> dict[str, Totals]:
     """For each agent's span id what happened in it, without the agents it delegated to: these add up to the run."""
-    counted = counted_calls(tree)
     agents: dict[str, Totals] = {}
-    waiting = [(tree.root, None if tree.root.kind != "agent" else tree.root)]
+    waiting = [(tree.root, agents.setdefault(tree.root.span.span_id, Totals()))]
     while waiting:
-        node, agent = waiting.pop()
-        if agent is not None:
-            totals = agents.setdefault(agent.span.span_id, Totals())
-            totals.add(node, is_counted_call=node.span.span_id in counted)
-        waiting.extend((child, child if child.kind == "agent" else agent) for child in node.children)
+        node, totals = waiting.pop()
+        if node.kind == "agent":
+            totals = agents.setdefault(node.span.span_id, Totals())
+        totals.add(node, is_counted_call=node.span.span_id in counted)
+        waiting.extend((child, totals) for child in node.children)
     return agents
 
 
-def sum_below(tree: Tree) -> dict[str, dict[str, int | float | None]]:
-    """For each span id the tokens and cost of the counted calls in it and below it."""
-    counted = counted_calls(tree)
-    sums: dict[str, Totals] = {}
-    for node in reversed(list(tree.walk())):
-        total = Totals()
-        total.add(node, is_counted_call=node.span.span_id in counted)
-        for child in node.children:
-            below = sums[child.span.span_id]
-            total.input_tokens = _plus(total.input_tokens, below.input_tokens)
-            total.output_tokens = _plus(total.output_tokens, below.output_tokens)
-            total.cost_usd = below.cost_usd if total.cost_usd is None else total.cost_usd + (below.cost_usd or 0.0)
-        sums[node.span.span_id] = total
-    return {
-        span_id: {"input_tokens": sum_.input_tokens, "output_tokens": sum_.output_tokens, "cost_usd": sum_.cost_usd}
-        for span_id, sum_ in sums.items()
-    }
+def sum_below(tree: Tree, counted: Set[str]) -> dict[str, Usage]:
+    """For each span id the tokens and cost of the counted calls in it and below it, where there are any."""
+    sums: dict[str, Usage] = {}
+    for node in reversed(tree.nodes):
+        span = node.span
+        parts = [sums[child.span.span_id] for child in node.children if child.span.span_id in sums]
+        if span.span_id in counted:
+            parts.append(Usage(span.input_tokens, span.output_tokens, span.cost_usd))
+        if parts:
+            sums[span.span_id] = Usage(*(_sum_known(column) for column in zip(*parts, strict=True)))
+    return sums
 
 
-def counted_calls(tree: Tree) -> frozenset[str]:
+def count_calls(tree: Tree) -> frozenset[str]:
     """Span ids of the model calls that count, one for each real call."""
-    nodes = list(tree.walk())
+    nodes = tree.nodes
     calls = {node.span.span_id for node in nodes if is_model_call(node)} or {
         node.span.span_id for node in nodes if _ran(node) and _has_usage(node)
     }
@@ -144,11 +153,9 @@ def _has_usage(node: TreeNode) -> bool:
     return span.input_tokens is not None or span.output_tokens is not None or span.reported_cost_usd is not None
 
 
-def _sum(nodes: Iterable[TreeNode], counted: frozenset[str]) -> Totals:
-    totals = Totals()
-    for node in nodes:
-        totals.add(node, is_counted_call=node.span.span_id in counted)
-    return totals
+def _sum_known(column: Iterable[Any]) -> Any:
+    known = [number for number in column if number is not None]
+    return sum(known) if known else None
 
 
 def _plus(total: int | None, count: int | None) -> int | None:

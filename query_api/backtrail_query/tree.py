@@ -30,16 +30,11 @@ class TreeNode:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    root: TreeNode
-    records: Counter[str]
+    """`nodes` holds every node, parents before their children, children in order of time."""
 
-    def walk(self) -> Iterator[TreeNode]:
-        """Every node, parents before their children, children in order of time."""
-        waiting = [self.root]
-        while waiting:
-            node = waiting.pop()
-            yield node
-            waiting.extend(reversed(node.children))
+    root: TreeNode
+    nodes: list[TreeNode]
+    records: Counter[str]
 
 
 def build_tree(spans: Sequence[SpanRow]) -> Tree:
@@ -58,7 +53,7 @@ def build_tree(spans: Sequence[SpanRow]) -> Tree:
         if node is not root:
             parents[node.span.span_id].children.append(node)
     _flatten_depths(root)
-    return Tree(root, records)
+    return Tree(root, list(_walk(root)), records)
 
 
 def kind_of(span: SpanRow) -> str:
@@ -66,6 +61,14 @@ def kind_of(span: SpanRow) -> str:
     if span.backtrail_kind == "pending":
         return str(span.attributes.get(semconv.PENDING_KIND, "span"))
     return span.backtrail_kind or "span"
+
+
+def _walk(root: TreeNode) -> Iterator[TreeNode]:
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(reversed(node.children))
 
 
 def _choose_root(nodes: dict[str, TreeNode]) -> TreeNode:

@@ -1,10 +1,16 @@
 """What a run used: every model call once, nothing that did not run, and nothing unknown as zero."""
 
-from backtrail_query.totals import counted_calls, sum_agents, sum_below, sum_run
+from backtrail_query.totals import Totals, Usage, count_calls, sum_agents, sum_below, sum_run
 from backtrail_query.tree import build_tree
+from backtrail_store.rows import SpanRow
 from tests.query_api.spans import llm, span
 
 RUN = span("run", kind="run")
+
+
+def totals_of(spans: list[SpanRow]) -> Totals:
+    tree = build_tree(spans)
+    return sum_run(tree, count_calls(tree))
 
 
 def test_tokens_and_cost_of_model_calls_add_up() -> None:
@@ -15,7 +21,7 @@ def test_tokens_and_cost_of_model_calls_add_up() -> None:
         span("lookup", "run", step_kind="tool", duration_ns=3),
     ]
 
-    totals = sum_run(build_tree(spans))
+    totals = totals_of(spans)
 
     assert (totals.llm_calls, totals.input_tokens, totals.output_tokens) == (2, 101, 12)
     assert (totals.cost_usd, totals.unpriced_calls) == (0.75, 0)
@@ -30,7 +36,7 @@ def test_an_agent_that_repeats_the_sum_of_its_calls_counts_nothing() -> None:
         llm("chat", "agent", input_tokens=100, cost_usd=1.0),
     ]
 
-    totals = sum_run(build_tree(spans))
+    totals = totals_of(spans)
 
     assert (totals.llm_calls, totals.input_tokens, totals.cost_usd) == (1, 100, 1.0)
 
@@ -43,7 +49,7 @@ def test_an_agent_of_whose_calls_nothing_is_known_speaks_for_itself() -> None:
         span("lookup", "inner", step_kind="tool"),
     ]
 
-    assert sum_run(build_tree(spans)).input_tokens == 100
+    assert totals_of(spans).input_tokens == 100
 
 
 def test_of_nested_spans_of_one_call_the_innermost_with_usage_counts() -> None:
@@ -60,8 +66,8 @@ def test_of_nested_spans_of_one_call_the_innermost_with_usage_counts() -> None:
 
     tree = build_tree(spans)
 
-    assert counted_calls(tree) == {"provider", "told outside", "silent too"}
-    assert sum_run(tree).input_tokens == 10
+    assert count_calls(tree) == {"provider", "told outside", "silent too"}
+    assert totals_of(spans).input_tokens == 10
 
 
 def test_replayed_steps_and_open_calls_count_nothing() -> None:
@@ -71,14 +77,14 @@ def test_replayed_steps_and_open_calls_count_nothing() -> None:
         llm("open", is_pending=True, input_tokens=5, cost_usd=1.0),
     ]
 
-    totals = sum_run(build_tree(spans))
+    totals = totals_of(spans)
 
     assert (totals.llm_calls, totals.input_tokens, totals.cost_usd) == (0, None, None)
     assert totals.replayed_count == 1
 
 
 def test_missing_usage_is_unknown_and_not_zero() -> None:
-    totals = sum_run(build_tree([RUN, llm("chat")]))
+    totals = totals_of([RUN, llm("chat")])
 
     assert (totals.llm_calls, totals.input_tokens, totals.cost_usd, totals.unpriced_calls) == (1, None, None, 1)
 
@@ -94,7 +100,8 @@ def test_agents_leave_out_what_they_delegated_and_the_tree_includes_it() -> None
 
     tree = build_tree(spans)
 
-    agents = {name: totals.input_tokens for name, totals in sum_agents(tree).items()}
-    assert agents == {"planner": 1, "writer": 10}
-    assert sum_below(tree)["planner"] == {"input_tokens": 11, "output_tokens": None, "cost_usd": 3.0}
-    assert sum_below(tree)["run"] == {"input_tokens": 11, "output_tokens": None, "cost_usd": 3.0}
+    counted = count_calls(tree)
+    below = sum_below(tree, counted)
+    agents = {name: totals.input_tokens for name, totals in sum_agents(tree, counted).items()}
+    assert agents == {"run": None, "planner": 1, "writer": 10}
+    assert below["planner"] == below["run"] == Usage(11, None, 3.0)

@@ -16,7 +16,7 @@ def outline(node: TreeNode) -> object:
 
 
 def orphans(tree: Tree) -> list[str]:
-    return [node.span.name for node in tree.walk() if node.is_orphan]
+    return [node.span.name for node in tree.nodes if node.is_orphan]
 
 
 def test_children_that_arrive_before_their_parents_find_them() -> None:
@@ -68,7 +68,7 @@ def test_a_step_goes_to_the_agent_whose_key_it_carries_when_its_parent_does_not_
 def test_parents_that_lead_in_circles_end_at_the_root(spans: list[SpanRow]) -> None:
     tree = build_tree(spans)
 
-    assert sorted(node.span.name for node in tree.walk()) == sorted(one.name for one in spans)
+    assert sorted(node.span.name for node in tree.nodes) == sorted(one.name for one in spans)
 
 
 def test_of_two_roots_the_run_is_the_root_and_the_other_its_child() -> None:
@@ -84,7 +84,7 @@ def test_a_trace_without_our_spans_is_a_tree_too() -> None:
     tree = build_tree([span("GET /", kind=""), span("SELECT", "GET /", kind="")])
 
     assert outline(tree.root) == {"GET /": ["SELECT"]}
-    assert [node.kind for node in tree.walk()] == ["span", "span"]
+    assert [node.kind for node in tree.nodes] == ["span", "span"]
 
 
 def test_open_spans_and_attempts_stand_in_the_tree_as_what_they_are() -> None:
@@ -98,7 +98,7 @@ def test_open_spans_and_attempts_stand_in_the_tree_as_what_they_are() -> None:
     tree = build_tree(spans)
 
     assert outline(tree.root) == {"run": [{"writer": [{"chat": ["attempt 1"]}]}]}
-    assert [node.kind for node in tree.walk()] == ["run", "agent", "step", "attempt"]
+    assert [node.kind for node in tree.nodes] == ["run", "agent", "step", "attempt"]
 
 
 def test_bookkeeping_is_counted_and_not_shown() -> None:
@@ -122,7 +122,7 @@ def test_what_lies_too_deep_for_readers_of_json_is_listed_beside_its_ancestor() 
 
     tree = build_tree(chain)
 
-    assert [node.span.name for node in tree.walk()] == [one.name for one in chain]
+    assert [node.span.name for node in tree.nodes] == [one.name for one in chain]
     deepest = tree.root
     for _ in range(MAX_DEPTH - 1):
         deepest = deepest.children[0]
@@ -136,6 +136,6 @@ names = st.sampled_from("abcdefgh")
 def test_no_parents_whatsoever_lose_a_span_or_show_it_twice(shape: dict[str, tuple[str, str]]) -> None:
     spans = [span(name, parent, kind, agent_key=parent) for name, (kind, parent) in shape.items()]
 
-    shown = [node.span.name for node in build_tree(spans).walk()] if spans else []
+    shown = [node.span.name for node in build_tree(spans).nodes] if spans else []
 
     assert sorted(shown) == sorted(shape)
