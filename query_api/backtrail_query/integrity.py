@@ -13,14 +13,21 @@ from backtrail_query.records import payload
 from backtrail_store.rows import SpanRow
 
 
-def is_intact(source: SpanRow, policy: Policy) -> bool:
-    """The answer's text is the one the SDK took the digest of; a foreign exporter may have cut it."""
+def find_damage(source: SpanRow, policy: Policy) -> str | None:
+    """Why the answer on this span cannot be given: cut on the way, or too long to be kept. None if it can."""
     name = {"cached": semconv.STEP_RESULT, "raise": semconv.STEP_ERROR}.get(policy)
     if name is None:
-        return True
+        return None
     value = source.attributes.get(name)
-    if not isinstance(value, str):
-        return False
+    if not isinstance(value, str) or not _has_its_digest(source, name, value):
+        return "digest_mismatch"
+    match payload(source, name):
+        case {"$t": "truncated"}:
+            return "too_large"
+    return None
+
+
+def _has_its_digest(source: SpanRow, name: str, value: str) -> bool:
     match _digests(source).get(name):
         case [int(length), str(digest)]:
             encoded = value.encode()

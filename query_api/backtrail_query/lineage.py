@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from backtrail import semconv
 from backtrail_query.errors import QueryError
-from backtrail_query.integrity import is_intact
+from backtrail_query.integrity import find_damage
 from backtrail_query.outcomes import Outcome, Target, derive_outcomes, enclosing_step_key
 from backtrail_query.records import EffectRecord, RunRecords, StepRecord, integer, read_records, text
 from backtrail_query.target import cut_seq
@@ -96,8 +96,8 @@ class Lineage:
             source = self._span(run_id, span_id)
             if source is None and outcome.policy in ("cached", "raise"):
                 outcome = replace(outcome, policy="refuse", reason="source_missing")
-        if source is not None and not is_intact(source, outcome.policy):
-            outcome = replace(outcome, policy="refuse", reason="digest_mismatch")
+        if source is not None and (damage := find_damage(source, outcome.policy)) is not None:
+            outcome = replace(outcome, policy="refuse", reason=damage)
         return Recorded(
             step=step,
             outcome=outcome,

@@ -137,6 +137,18 @@ class AgentContext:
 
         return step_by_hand(self._position(), name, kind, {"args": list(input_args), "kwargs": input_kwargs or {}})
 
+    async def get_step_result(
+        self, name: str, input_args: tuple[Any, ...] = (), input_kwargs: dict[str, Any] | None = None
+    ) -> tuple[bool, Any]:
+        """Whether a replay has the result of this call, and the result: `found, result = await …`.
+
+        Without one, go on with `start_step` of the same name and inputs.
+        """
+        from ._steps import find_step_result
+
+        inputs = {"args": list(input_args), "kwargs": input_kwargs or {}}
+        return await find_step_result(self._position(), name, inputs)
+
     def complete(self, result: Any = None) -> Done:
         """End the agent with this result. May be awaited."""
         self._result = result
@@ -152,6 +164,11 @@ class AgentContext:
         return DONE
 
     waits_before = waits_after = False
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a function or a block of this agent has not ended."""
+        return self._opened is not None
 
     # --- Start and end ----------------------------------------------------------------------------
 

@@ -66,6 +66,31 @@ class Replay:
             self._count(call, decision)
             return decision
 
+    def on_block(self, call: StepCall) -> None:
+        """A step used as a block, or started by hand: its code cannot be skipped, but what is nested in it answers."""
+        with self._lock:
+            if self.failure is not None:
+                raise self.failure
+            self._frontier.entered(call.step_key, call.scope)
+            record = self._records.exact(call)
+            if record is None:
+                self._records_miss(call)
+            elif record.policy_reason == "unknown_outcome" and not self.options.allows_unsafe(call.name):
+                self.failure = self._unknown_outcome(call)
+                raise self.failure
+            else:
+                self._records.take(record, with_nested=False)
+            self.report.live += 1
+            if record is None or record.replay_policy == "live":
+                self._frontier.body_runs(call.step_key)
+        self._activity.moved()
+
+    def has_answer(self, call: StepCall) -> bool:
+        """Whether `on_call` would answer from the record; asks without using it."""
+        with self._lock:
+            record = self._records.exact(call)
+            return record is not None and record.replay_policy in ("cached", "raise")
+
     async def released(self, record: StepRecord) -> None:
         """Wait until it is this recorded answer's turn."""
         await self._release.wait(record)
@@ -200,16 +225,19 @@ class Replay:
         if record.policy_reason == "unknown_outcome":
             if self.options.allows_unsafe(call.name):
                 return Live()
-            raise UnknownOutcomeError(
-                f"step {call.name!r} has side effects and was cut off: nobody knows whether they happened. "
-                f"Look, then replay with allow_unsafe=[{call.name!r}] to run it again."
-            )
+            raise self._unknown_outcome(call)
         detail = f"the result of step {call.name!r} cannot be replayed: {record.policy_reason}"
         self._diverged("undecodable", call, detail, record)
         if self.options.on_undecodable == "live":
             return Live()
         advice = "Replay with on_undecodable='live' to run such steps again."
         raise ResultNotReplayableError(f"{detail}. {advice}", reason=record.policy_reason)
+
+    def _unknown_outcome(self, call: StepCall) -> UnknownOutcomeError:
+        return UnknownOutcomeError(
+            f"step {call.name!r} has side effects and was cut off: nobody knows whether they happened. "
+            f"Look, then replay with allow_unsafe=[{call.name!r}] to run it again."
+        )
 
     def _has_new_code(self, call: StepCall, record: StepRecord) -> bool:
         if call.code_hash is None or record.code_hash is None or call.code_hash == record.code_hash:

@@ -35,6 +35,21 @@ def decide(activity: object) -> Decision | None:
     return activity.runtime.replay.on_call(activity.call)
 
 
+def attend(step: StepContext) -> None:
+    """The same for a step whose code stands in a block or between two calls: it runs, its record is used up."""
+    if step.runtime.replay is not None:
+        step.runtime.replay.on_block(step.call)
+
+
+async def find_result(step: StepContext) -> tuple[bool, Any]:
+    """Whether the record answers this call, and with what; raises the recorded error if that was the outcome."""
+    replay = step.runtime.replay
+    if replay is None or not replay.has_answer(step.call):
+        return False, None
+    answer = await _answer_in_turn(replay, step, replay.on_call(step.call))
+    return (False, None) if answer is RUN else (True, answer)
+
+
 def answer_or_run(decision: Decision, step: StepContext, run: Callable[[], Any]) -> Any:
     """The recorded result or error; without one, what the body comes to."""
     answer = RUN if (replay := step.runtime.replay) is None else _answer(replay, step, decision)

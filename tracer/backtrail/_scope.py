@@ -41,6 +41,10 @@ class Scope:
         self._counts[thing] = occurrence + 1
         return occurrence
 
+    def uncount(self, thing: object) -> None:
+        """Take the last count back: the thing was only asked about."""
+        self._counts[thing] -= 1
+
     def is_contended(self, thing: object, thread: int) -> bool:
         """Whether another thread has counted the thing here: then the order is the scheduler's."""
         return self._threads.setdefault(thing, thread) != thread

@@ -19,6 +19,7 @@ from ._calls import Activity, Decorated, Opening, RunCall, acknowledge, wrap
 from ._codec import encode
 from ._modules import module_name
 from ._recorder import Recorder
+from ._replayed_step import attend
 from ._run import RunRuntime
 from ._run_context import RunContext
 from ._runs import context_for, start_run
@@ -243,16 +244,20 @@ class StepSpec(_Spec):
     def __enter__(self) -> StepContext:
         position = current_position.get()
         plan = self._plan(self._name or "step", None)
+        activity: StepContext | None = None
         with never_raise("starting a step"):
             if position is not None:
                 activity = plan.begin(position, self._input)
-                activity.enter()
-                self._entered.append(activity)
-                if activity.waits_before:
-                    acknowledge(activity)
-                return activity
-        self._entered.append(None)
-        return plan.begin(_detached_position(), None)
+        if activity is None:
+            self._entered.append(None)
+            return plan.begin(_detached_position(), None)
+        attend(activity)
+        with never_raise("starting a step"):
+            activity.enter()
+            if activity.waits_before:
+                acknowledge(activity)
+        self._entered.append(activity)
+        return activity
 
     async def __aenter__(self) -> StepContext:
         return self.__enter__()

@@ -19,6 +19,7 @@ from . import semconv
 from ._codec import type_name
 from ._content import payload_text
 from ._identity import StepCall, ident_text, json_string, loose_key, step_key
+from ._replayed_step import attend, find_result
 from ._scope import Position
 from ._step_context import StepContext
 from .canonical import HASH_ALG, H
@@ -169,5 +170,20 @@ class StepPlan:
 def step_by_hand(position: Position, name: str, kind: StepKind | str, inputs: Any) -> StepContext:
     """A step of `start_step`: its span starts now, and it is current only if used as a block."""
     step = StepPlan(name, kind).begin(position, inputs)
+    attend(step)
     step.start()
     return step
+
+
+async def find_step_result(position: Position, name: str, inputs: Any) -> tuple[bool, Any]:
+    """The recorded result of the call that `start_step` would begin next. Without one, nothing has been counted."""
+    if position.runtime.replay is None:
+        return False, None
+    step = StepPlan(name).begin(position, inputs)
+    found, result = await find_result(step)
+    if not found:
+        call = step.call
+        with position.runtime.lock:
+            position.scope.uncount((call.agent_key, name, None, ident_text(None, call.input_hash)))
+            step.agent_context.steps.remove(step)
+    return found, result
