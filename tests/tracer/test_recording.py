@@ -302,6 +302,17 @@ async def test_agents_and_steps_can_be_started_by_hand() -> None:
     assert attributes(spans.named("main"))["backtrail.run.result"] == '"done"'
 
 
+async def test_agents_left_open_end_with_their_run() -> None:
+    @backtrail.run
+    async def main(ctx: RunContext) -> None:
+        await ctx.start_agent("forgotten")
+
+    with capture_spans() as spans:
+        await main()
+
+    assert attributes(spans.named("invoke_agent forgotten"))["backtrail.agent.status"] == "completed"
+
+
 def test_steps_without_an_agent_belong_to_the_default_one() -> None:
     @backtrail.run
     def main() -> None:

@@ -160,6 +160,31 @@ def test_a_snapshot_over_the_limit_comes_in_parts() -> None:
     assert len(list(by_id.values())[-1]) == 10
 
 
+def test_a_value_over_the_limit_is_recorded_as_a_stub_with_the_hash_of_the_value() -> None:
+    large = ["x" * 30_000, "y" * 30_000]
+
+    @backtrail.run
+    def main(ctx: RunContext) -> None:
+        ctx.set_state("m", ["x"])
+        ctx.set_state("m", large)
+        assert ctx.get_state("m") == large
+        ctx.set_state("m", [*large, "z"])
+        ctx.set_state("n", 1)
+        ctx.set_state("m", ["small"])
+        ctx.set_state("m", ["small", "again"])
+
+    with capture_spans(max_payload_bytes=40_000) as spans:
+        main()
+
+    kinds = [(op["op"], isinstance(op.get("value"), dict)) for op in operations(spans)]
+    assert kinds == [("set", False), ("set", True), ("set", True), ("set", False), ("set", False), ("append", False)]
+    evidence = evidence_of(spans)
+    at_large = next(one.deltas[0].seq for one in evidence if one.deltas and one.deltas[0].ops[0].key == "n")
+    folded = state_at(evidence, at_large, "actual")
+    assert [each.key for each in folded.truncated] == ["m"]
+    assert state_at(evidence, 10**9, "actual").values == {"run": {"n": 1, "m": ["small", "again"]}}
+
+
 def test_an_explicit_checkpoint_is_acknowledged_when_it_returns() -> None:
     @backtrail.run
     async def main(ctx: RunContext) -> backtrail.Checkpoint:

@@ -126,7 +126,7 @@ def cut(values: Values, limit: int) -> Iterator[str]:
         for key, encoded in keys.items():
             text = json_text(encoded)
             if is_over(text, limit // 2):
-                encoded, text = truncated(text), ""
+                encoded, text = truncated(text, limit // 2), ""
             if size and size + len(text.encode()) > limit // 2:
                 yield json_text(part)
                 part, size = {}, 0

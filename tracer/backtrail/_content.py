@@ -58,16 +58,17 @@ def is_over(text: str, limit: int) -> bool:
 def payload_text(encoded: Any, limit: int) -> str:
     """The JSON text of an encoded value, or of its truncated stand-in."""
     text = json_text(encoded)
-    return truncated_text(text) if is_over(text, limit) else text
+    return truncated_text(text, limit) if is_over(text, limit) else text
 
 
-def truncated_text(text: str, head_bytes: int = HEAD_BYTES) -> str:
-    return json_text(truncated(text, head_bytes))
+def truncated_text(text: str, limit: int) -> str:
+    return json_text(truncated(text, limit))
 
 
-def truncated(text: str, head_bytes: int = HEAD_BYTES) -> dict[str, Any]:
+def truncated(text: str, limit: int) -> dict[str, Any]:
+    """What stands in for a text over the limit, and stays under it even where its head is all escapes."""
     data = text.encode()
-    head = data[:head_bytes].decode("utf-8", "ignore")
+    head = data[: min(HEAD_BYTES, limit // 8)].decode("utf-8", "ignore")
     return {"$t": "truncated", "v": {"bytes": len(data), "sha256": sha256(data).hexdigest(), "head": head}}
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def set_state(runtime: RunRuntime, scope: str, key: str, value: Any, position: Position | None) -> None:
     with never_raise("setting state"):
-        new = StateValue(runtime.encode(value), value)
+        # Half the limit, so that a delta with its key and hashes stays under it.
+        new = StateValue(runtime.encode(value), value, runtime.recorder.max_payload_bytes // 2)
         with runtime.lock:
             record_delta(runtime, scope, runtime.state.set(scope, key, new), position)
 

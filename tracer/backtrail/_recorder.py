@@ -90,7 +90,7 @@ class Recorder:
         attributes: dict[str, Any] = {}
         for name, value in span.attributes.copy().items():
             is_long = isinstance(value, str) and is_over(value, _PENDING_PAYLOAD_BYTES)
-            attributes[name] = truncated_text(value, 1024) if is_long else value
+            attributes[name] = truncated_text(value, _PENDING_PAYLOAD_BYTES) if is_long else value
         attributes[semconv.PENDING_OF] = f"{real.span_id:016x}"
         attributes[semconv.PENDING_PARENT] = f"{span.parent.span_id:016x}" if span.parent else _NO_SPAN_ID
         attributes[semconv.PENDING_KIND] = attributes.get(semconv.KIND, "")

@@ -108,7 +108,9 @@ class RunContext:
     is_replaying = _FromRun(lambda position: position.runtime.is_replaying)
     in_cached_prefix = _FromRun(lambda position: position.runtime.in_cached_prefix(position))
     agents: ClassVar[_FromRun[list[AgentContext]]] = _FromRun(lambda position: list(position.runtime.agents))
-    agent: ClassVar[_FromRun[AgentContext]] = _FromRun(lambda position: position.agent or position.runtime.default_agent())
+    agent: ClassVar[_FromRun[AgentContext]] = _FromRun(
+        lambda position: position.agent or position.runtime.default_agent()
+    )
     totals: ClassVar[_FromRun[Totals]] = _FromRun(lambda position: position.runtime.totals)
 
     def get(self, key: str, default: Any = None) -> Any:

@@ -123,7 +123,8 @@ def finish_failed(runtime: RunRuntime, error: BaseException) -> None:
 
 def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
     for agent in reversed(runtime.agents):
-        if agent.status == "open" and agent.is_default:
+        # An agent at work in a task of its own ends by itself, be it after the run.
+        if agent.status == "open" and not agent.is_at_work:
             agent.finish(None)
     with runtime.lock:
         snapshot(runtime)

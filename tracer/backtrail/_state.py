@@ -13,9 +13,9 @@ import copy
 from typing import Any
 
 from ._codec import Encoded
-from ._content import json_text
+from ._content import is_over, json_text, truncated
 from ._decode import decode
-from .canonical import ROOT_MODULUS, H, list_hash, root_term, root_text
+from .canonical import ROOT_MODULUS, canonical_text, list_hash, root_term, root_text, text_hash
 
 RUN_SCOPE = "run"
 
@@ -25,17 +25,28 @@ _SMALLEST_SNAPSHOT_DISTANCE = 16 * 1024
 class StateValue:
     """One key's value: its encoding, its hash, and the object itself where the encoding has types."""
 
-    __slots__ = ("encoded", "hash", "item_hashes", "original")
+    __slots__ = ("encoded", "hash", "item_hashes", "original", "recorded")
 
-    def __init__(self, encoded: Encoded, value: Any) -> None:
+    def __init__(self, encoded: Encoded, value: Any, limit: int | None = None) -> None:
         self.encoded = encoded.json
         self.item_hashes: list[str] | None = None
         self.original: Any = None if encoded.is_plain else _copy(value)
         if isinstance(self.encoded, list):
-            self.item_hashes = [H(item) for item in self.encoded]
+            texts = [canonical_text(item) for item in self.encoded]
+            self.item_hashes = [text_hash(text) for text in texts]
             self.hash = list_hash(self.item_hashes)
         else:
-            self.hash = H(self.encoded)
+            texts = [canonical_text(self.encoded)]
+            self.hash = text_hash(texts[0])
+        is_recordable = (
+            limit is None or sum(map(len, texts)) * 4 <= limit or not is_over(json_text(self.encoded), limit)
+        )
+        # Over the limit only a stub is recorded. The hash stays that of the value, so the root still holds.
+        self.recorded = self.encoded if is_recordable else truncated(json_text(self.encoded), limit or 0)
+
+    @property
+    def is_truncated(self) -> bool:
+        return self.recorded is not self.encoded
 
     def read(self) -> Any:
         """A copy of the value: nobody changes state by changing what they read."""
@@ -88,7 +99,7 @@ class State:
 
     def values(self) -> dict[str, dict[str, Any]]:
         """The whole state, encoded: what a snapshot holds."""
-        return {scope: {key: value.encoded for key, value in keys.items()} for scope, keys in self._values.items()}
+        return {scope: {key: value.recorded for key, value in keys.items()} for scope, keys in self._values.items()}
 
     def load(self, values: dict[str, dict[str, Any]]) -> None:
         """Put encoded values in place of everything there is."""
@@ -107,9 +118,11 @@ class State:
 
 
 def _operation(before: StateValue | None, after: StateValue) -> dict[str, Any]:
-    new = after.encoded
-    old = before.encoded if before else None
-    if before and before.item_hashes is not None and after.item_hashes is not None:
+    new: Any = after.recorded
+    if before is None or before.is_truncated or after.is_truncated:
+        return {"op": "set", "value": new}
+    old: Any = before.encoded
+    if before.item_hashes is not None and after.item_hashes is not None:
         count = len(before.item_hashes)
         if after.item_hashes[:count] == before.item_hashes:
             return {"op": "append", "from": count, "values": new[count:]}
