@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from backtrail import semconv
-from backtrail_store import Batch, BatchRefused, Store
+from backtrail_store import Batch, BatchRefused, Store, StoreError
 from tests.conftest import Insert
 from tests.factories import (
     ROOT_ID,
@@ -300,3 +300,20 @@ def test_an_unknown_kind_and_status_do_not_fail_the_batch(insert: Insert, store:
     rows = {row.name: row for row in store.reader.get_trace("default", TRACE)}
     assert (rows["work"].kind, rows["work"].status_code) == ("unspecified", "unset")
     assert rows["next"].status_code == "error"
+
+
+@pytest.mark.parametrize("broken", ["spans", "contents"])
+def test_after_one_view_failed_the_same_batch_fills_only_what_is_missing(store: Store, broken: str) -> None:
+    batch = batch_of(otlp_request(run_span(), step_span(attributes={"gen_ai.tool.call.result": "found"})))
+    with store._writers.borrow() as client:
+        client.command(f"RENAME TABLE {broken} TO hidden")
+    with pytest.raises(StoreError):
+        store.insert(batch)
+    with store._writers.borrow() as client:
+        client.command(f"RENAME TABLE hidden TO {broken}")
+
+    store.insert(batch)
+
+    with store._writers.borrow() as client:
+        rows = client.query("SELECT (SELECT count() FROM spans), (SELECT count() FROM contents)").result_rows
+    assert rows == [(2, 1)]
