@@ -63,13 +63,7 @@ def write_step(recorded: Recorded, lineage: Lineage) -> JsonObject:
 
 def _write_deltas(recorded: Recorded, lineage: Lineage) -> list[JsonObject]:
     """The step's own deltas and those that were too long for its span."""
-    generation = lineage.generation(recorded.generation)
-    overflow = [
-        delta
-        for write in generation.records.writes
-        if write.step_key == recorded.step.step_key
-        for delta in write.deltas
-    ]
+    overflow = lineage.generation(recorded.generation).overflow.get(recorded.step.step_key, ())
     return [write_delta(delta) for delta in sorted([*recorded.step.deltas, *overflow], key=lambda delta: delta.seq)]
 
 

@@ -6,10 +6,11 @@ A served step carries no payload; it names the run and span where it really ran,
 this run did not reach again is still known from its ancestors, each up to the point where it was left.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backtrail import semconv
+from backtrail_query.deltas import Delta
 from backtrail_query.errors import QueryError
 from backtrail_query.integrity import find_damage
 from backtrail_query.outcomes import Outcome, Target, derive_outcomes, enclosing_step_key
@@ -33,6 +34,7 @@ class Generation:
     at: str | None
     status: str
     records: RunRecords
+    overflow: Mapping[str, Sequence[Delta]]  # by step key: state changes that were too long for the step's span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +152,16 @@ def _generation(run_id: str, number: int, records: RunRecords) -> Generation:
         at=text(run, semconv.REPLAY_AT),
         status="incomplete" if run.is_pending else status,
         records=records,
+        overflow=_overflow(records),
     )
+
+
+def _overflow(records: RunRecords) -> dict[str, list[Delta]]:
+    deltas: dict[str, list[Delta]] = {}
+    for write in records.writes:
+        if write.step_key is not None:
+            deltas.setdefault(write.step_key, []).extend(write.deltas)
+    return deltas
 
 
 def _cut_of(records: RunRecords, younger: Generation) -> int | None:

@@ -304,16 +304,27 @@ async def test_a_cancelled_waiter_holds_nobody_up() -> None:
 
 
 async def test_a_loser_that_nobody_cancels_any_more_runs_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backtrail._release.HUNG_GRACE", 0.02)
+    monkeypatch.setattr("backtrail._hanging.HUNG_GRACE", 0.02)
     lost = recorded("k0", status="cancelled", replay_policy="hang", handled=True)
     replay = Replay(bundle_of(lost))
     decision = replay.on_call(call("k0"))
     assert isinstance(decision, Hang)
 
-    await asyncio.wait_for(replay.hang(), 1)
+    await replay.hang()
     replay.runs_after_all(call("k0"), decision.record, "nothing cancels it")
 
     assert (replay.report.hits, replay.report.live) == (0, 1)
+
+
+async def test_a_loser_waits_for_the_timeout_that_cancelled_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backtrail._hanging.HUNG_GRACE", 0.01)
+    replay = Replay(bundle_of(recorded("k0", status="cancelled", replay_policy="hang", handled=True)))
+    replay.on_call(call("k0"))
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(replay.hang(), 0.1)
+
+    assert (replay.report.hits, replay.report.live) == (1, 0)
 
 
 def test_a_circle_of_scopes_in_a_bundle_ends() -> None:

@@ -16,7 +16,6 @@ from ._bundle import StepRecord
 from ._turns import FAR
 
 IDLE_TURNS = 3  # turns of the event loop without a new arrival before the earliest batch goes
-HUNG_GRACE = 2.0  # seconds of nothing but hung steps before one of them is given up
 
 
 @dataclass(order=True, slots=True)
@@ -100,46 +99,3 @@ class _Pump:
             if not future.done():  # a waiter that was cancelled has left
                 future.set_result(None)
         self._released, self._turns_since, self._idle_turns = batch, 0, 0
-
-
-class Activity:
-    """Whether anything still moves in a replay: what a hung step watches to notice that it waits for nothing."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._live: set[str] = set()
-        self._moves = 0
-
-    @property
-    def moves(self) -> int:
-        return self._moves
-
-    @property
-    def is_quiet(self) -> bool:
-        return not self._live
-
-    def moved(self) -> None:
-        with self._lock:
-            self._moves += 1
-
-    def began(self, step_key: str) -> None:
-        with self._lock:
-            self._moves += 1
-            self._live.add(step_key)
-
-    def ended(self, step_key: str) -> bool:
-        """Whether the step was one that ran."""
-        with self._lock:
-            self._moves += 1
-            was_live = step_key in self._live
-            self._live.discard(step_key)
-            return was_live
-
-
-async def hang(activity: Activity, release: Release) -> None:
-    """Wait to be cancelled. Returns only when nothing but hung steps was left for a while."""
-    while True:
-        before = activity.moves
-        await asyncio.sleep(HUNG_GRACE)
-        if activity.moves == before and activity.is_quiet and release.is_empty:
-            return

@@ -16,9 +16,10 @@ from ._decision import Decision, Enter, Hang, Live, Match, Raise, ReplayOptions,
 from ._decode import Registry
 from ._divergence import Divergence, DivergenceKind, ReplayReport, changed_inputs
 from ._frontier import Frontier, Scope
+from ._hanging import Activity, hang
 from ._identity import StepCall
 from ._matching import Records
-from ._release import Activity, Release, hang
+from ._release import Release
 from .errors import ReplayDivergenceError, ReplayError, ResultNotReplayableError, UnknownOutcomeError
 
 logger = logging.getLogger("backtrail")
