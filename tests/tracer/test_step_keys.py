@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
 import backtrail
@@ -111,6 +112,42 @@ def test_gathered_calls_of_one_name_keep_their_keys_whatever_their_latency() -> 
     assert len(set(expected.values())) == 30
     for _ in range(20):
         assert keys_by_result(lambda: asyncio.run(program())) == expected
+
+
+def eager_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    return loop
+
+
+def uv_loop() -> asyncio.AbstractEventLoop:
+    loop: asyncio.AbstractEventLoop = pytest.importorskip("uvloop").new_event_loop()
+    return loop
+
+
+@pytest.mark.parametrize("make_loop", [eager_loop, uv_loop])
+def test_keys_do_not_depend_on_the_kind_of_loop(make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    if make_loop is eager_loop and sys.version_info < (3, 12):
+        pytest.skip("eager tasks came with Python 3.12")
+
+    @backtrail.step
+    async def think(n: int) -> str:
+        await asyncio.sleep(random.random() / 500)
+        return f"thought {n}"
+
+    async def work(n: int) -> None:
+        await asyncio.sleep(0)
+        await think(n)
+
+    @backtrail.run
+    async def program() -> None:
+        await asyncio.gather(*(work(n) for n in range(5)), think(5))
+
+    def with_other_loop() -> None:
+        with asyncio.Runner(loop_factory=make_loop) as runner:
+            runner.run(program())
+
+    assert keys_by_result(with_other_loop) == keys_by_result(lambda: asyncio.run(program()))
 
 
 def test_a_step_restarts_the_scope_for_the_steps_within() -> None:
