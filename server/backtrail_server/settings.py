@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     disk_reserve_bytes: int = Field(
         default=256 << 20, ge=0, description="Free disk space below which new spans are refused."
     )
-    batch_bytes: int = Field(default=32 << 20, gt=0, description="Most bytes of requests in one insert.")
+    batch_bytes: int = Field(default=64 << 20, gt=0, description="Most bytes of requests in one insert.")
     retry_after: int = Field(
         default=2, ge=1, le=3, description="Seconds a refused client is told to wait; stock exporters give up beyond 3."
     )
