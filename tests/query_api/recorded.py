@@ -10,6 +10,7 @@ from backtrail.canonical import value_hash
 from tests.factories import ROOT_ID, START, TRACE_ID, plain_span, span_id
 
 RUN_ID = TRACE_ID.hex()
+GAP_ID = "6" * 32
 MILLISECOND = 1_000_000
 AGENT_KEY = "a" * 32
 

@@ -8,15 +8,16 @@ Colour repeats what a mark already says, so that nothing is lost without it.
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
 from rich.padding import Padding
-from rich.pretty import pretty_repr
+from rich.pretty import Pretty
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from backtrail._answers import Node, Run, RunStatus, RunSummary, State
-from backtrail._values import WIDTH, pretty_value
+from backtrail._figures import ago, cost, count, duration, tokens
+from backtrail._values import Value
 
 SHORT_ID = 8
 MARKS: Mapping[RunStatus, tuple[str, str]] = {
@@ -26,6 +27,18 @@ MARKS: Mapping[RunStatus, tuple[str, str]] = {
     "running": ("●", "blue"),
     "incomplete": ("◌", "yellow"),
 }
+RUN_COLUMNS: Sequence[tuple[str, JustifyMethod]] = (
+    ("run", "left"),
+    ("status", "left"),
+    ("name", "left"),
+    ("started", "right"),
+    ("took", "right"),
+    ("steps", "right"),
+    ("tokens", "right"),
+    ("cost", "right"),
+)
+NAME = 2  # the column
+NARROWEST_NAME = 10
 OPERATIONS = ("invoke_agent ", "execute_tool ", "chat ", "retrieval ", "embeddings ")
 
 
@@ -50,35 +63,38 @@ def run_table(runs: Sequence[RunSummary], *, now: datetime | None = None) -> Ren
     """One line for each run."""
     if not runs:
         return Text("No runs yet.", style="dim")
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column("run", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column("name", no_wrap=True, ratio=1, min_width=10, overflow="ellipsis")
-    for header in ("started", "took", "steps", "tokens", "cost"):
-        table.add_column(header, justify="right", no_wrap=True)
-    for run in runs:
-        table.add_row(
-            Text(run.run_id[:SHORT_ID], style="cyan"),
-            status_text(run.status),
-            _run_name(run),
-            _ago(run.start_time, now or datetime.now(UTC)),
-            duration(run.duration_ns) if run.status != "running" else "…",
-            _steps(run),
-            _tokens(run.input_tokens, run.output_tokens),
-            cost(run.cost_usd, unpriced=run.unpriced_calls),
-        )
-    return Visible(table)
+    return Visible(_RunTable([_run_cells(run, now or datetime.now(UTC)) for run in runs]))
+
+
+class _RunTable:
+    """Where the terminal is narrow, names give way and everything else keeps its width."""
+
+    def __init__(self, rows: Sequence[Sequence[Text]]) -> None:
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        widths = [
+            max(len(header), *(cells[index].cell_len for cells in self._rows))
+            for index, (header, _) in enumerate(RUN_COLUMNS)
+        ]
+        gap = 2
+        room = options.max_width - sum(widths) - gap * (len(widths) - 1) + widths[NAME]
+        widths[NAME] = max(NARROWEST_NAME, min(widths[NAME], room))
+        table = Table(box=None, padding=(0, gap, 0, 0), header_style="dim", pad_edge=False)
+        for width, (header, justify) in zip(widths, RUN_COLUMNS, strict=True):
+            table.add_column(header, justify=justify, no_wrap=True, overflow="ellipsis", width=width)
+        for cells in self._rows:
+            table.add_row(*cells)
+        yield table
 
 
 def run_view(run: Run) -> RenderableType:
     """One run: what it was asked, the tree of what it did, and how it ended."""
     parts: list[RenderableType] = [_headline(run), _facts(run), Text(), _tree_table(run.tree)]
     if run.status == "failed" and (run.error_message or run.error_type):
-        error_type = run.error_type or "error"
-        message = (run.error_message or "").removeprefix(f"{error_type.rpartition('.')[2]}: ")
-        parts += [Text(), _ending("✗", "red", error_type, message)]
+        parts += [Text(), _ending("✗", "red", _error_text(run))]
     elif run.result is not None:
-        parts += [Text(), _ending("→", "green", "", pretty_value(run.result))]
+        parts += [Text(), _ending("→", "green", Value(run.result))]
     return Visible(*parts)
 
 
@@ -107,37 +123,15 @@ def replay_view(old_run_id: str, new_run_id: str, value: object, *, hits: int, l
     """What a replay gave back, and how little of it had to run."""
     return Visible(
         Text.assemble(("↻ ", "cyan"), "replayed ", (old_run_id[:SHORT_ID], "cyan"), " as ", (new_run_id, "cyan")),
-        Text(f"{_count(hits, 'step')} from the record, {live} live", style="dim"),
+        Text(f"{count(hits, 'step')} from the record, {live} live", style="dim"),
         Text(),
-        _ending("→", "green", "", value if isinstance(value, str) else pretty_repr(value, max_width=WIDTH)),
+        _ending("→", "green", value if isinstance(value, str) else Pretty(value)),
     )
 
 
 def status_text(status: RunStatus) -> Text:
     mark, style = MARKS[status]
     return Text(f"{mark} {status}", style=style)
-
-
-def duration(nanoseconds: int) -> str:
-    seconds = nanoseconds / 1e9
-    if seconds < 0.001:
-        return f"{nanoseconds / 1e3:.0f} µs"
-    if seconds < 1:
-        return f"{seconds * 1e3:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02} s"
-    return f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def cost(dollars: float | None, *, unpriced: int = 0) -> str:
-    """Dollars; a sum that leaves out calls without a price is marked."""
-    if dollars is None:
-        return "unknown" if unpriced else ""
-    digits = 2 if dollars >= 1 or dollars == 0 else 4 if dollars >= 0.001 else 6
-    return f"{'≥ ' if unpriced else ''}${dollars:,.{digits}f}"
 
 
 def _headline(run: Run) -> Text:
@@ -151,9 +145,9 @@ def _facts(run: Run) -> Text:
     facts = [
         run.start_time.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
         duration(run.duration_ns) if run.status != "running" else "still running",
-        _count(run.agent_count, "agent"),
-        _count(run.step_count, "step") + (f", {run.replayed_count} from the record" if run.replayed_count else ""),
-        _count(run.llm_calls, "model call"),
+        count(run.agent_count, "agent"),
+        count(run.step_count, "step") + (f", {run.replayed_count} from the record" if run.replayed_count else ""),
+        count(run.llm_calls, "model call"),
         cost(run.cost_usd, unpriced=run.unpriced_calls) and f"cost {cost(run.cost_usd, unpriced=run.unpriced_calls)}",
     ]
     text = Text(" · ".join(fact for fact in facts if fact), style="dim")
@@ -170,7 +164,7 @@ def _tree_table(root: Node) -> Table:
         table.add_row(
             Text.assemble((guide, "dim"), _label(node)),
             duration(node.duration_ns) if not node.is_pending else "…",
-            _tokens(node.input_tokens, node.output_tokens),
+            tokens(node.input_tokens, node.output_tokens),
             cost(node.cost_usd) if node.cost_usd is not None else "",
         )
     return table
@@ -222,7 +216,7 @@ def _value_table(values: Mapping[str, object]) -> RenderableType:
     table.add_column(no_wrap=True, style="cyan")
     table.add_column(overflow="fold")
     for key, value in values.items():
-        table.add_row(key, pretty_value(value))
+        table.add_row(key, Value(value))
     return table
 
 
@@ -230,10 +224,29 @@ def _agent_scope(key: str, agents: Mapping[str, str]) -> Text:
     return Text.assemble(("agent ", "dim"), (agents.get(key, key[:SHORT_ID]), "bold"))
 
 
-def _ending(mark: str, style: str, title: str, text: str) -> RenderableType:
+def _ending(mark: str, style: str, outcome: RenderableType) -> RenderableType:
     grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_row(Text(mark, style=style), Text.assemble((f"{title}: " if title else "", f"bold {style}"), text))
+    grid.add_row(Text(mark, style=style), outcome)
     return grid
+
+
+def _error_text(run: Run) -> Text:
+    error_type = run.error_type or "error"
+    message = (run.error_message or "").removeprefix(f"{error_type.rpartition('.')[2]}: ")
+    return Text.assemble((f"{error_type}: ", "bold red"), message)
+
+
+def _run_cells(run: RunSummary, now: datetime) -> list[Text]:
+    return [
+        Text(run.run_id[:SHORT_ID], style="cyan"),
+        status_text(run.status),
+        _run_name(run),
+        Text(ago(run.start_time, now)),
+        Text(duration(run.duration_ns) if run.status != "running" else "…"),
+        Text(_steps(run)),
+        Text(tokens(run.input_tokens, run.output_tokens)),
+        Text(cost(run.cost_usd, unpriced=run.unpriced_calls)),
+    ]
 
 
 def _run_name(run: RunSummary) -> Text:
@@ -245,35 +258,6 @@ def _run_name(run: RunSummary) -> Text:
 
 def _steps(run: RunSummary) -> str:
     return f"{run.step_count}" if not run.replayed_count else f"{run.replayed_count}↻ {run.step_count}"
-
-
-def _tokens(input_tokens: int | None, output_tokens: int | None) -> str:
-    if input_tokens is None and output_tokens is None:
-        return ""
-    return f"{_thousands(input_tokens)} → {_thousands(output_tokens)}"
-
-
-def _thousands(count: int | None) -> str:
-    if count is None:
-        return "?"
-    if count < 10_000:
-        return f"{count:,}"
-    return f"{count / 1e3:.0f}k" if count < 1_000_000 else f"{count / 1e6:.1f}M"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _ago(then: datetime, now: datetime) -> str:
-    seconds = (now - then).total_seconds()
-    if seconds < 60:
-        return f"{max(0, seconds):.0f} s ago"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min ago"
-    if seconds < 86_400:
-        return f"{seconds // 3600:.0f} h ago"
-    return then.astimezone().strftime("%b %d %H:%M")
 
 
 def _first_line(text: str) -> str:

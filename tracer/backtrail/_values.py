@@ -8,9 +8,25 @@ Nothing is rebuilt: a dataclass of a program that is not here is shown, not made
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.pretty import pretty_repr
+from rich.text import Text
 
-WIDTH = 80
+NARROW = 20
+
+
+class Value:
+    """A recorded value, on one line where it fits into the place it is given."""
+
+    def __init__(self, encoded: object) -> None:
+        self._encoded = encoded
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(pretty_value(self._encoded, width=options.max_width), overflow="fold")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(min(NARROW, options.max_width), options.max_width)
 
 
 class _Shown:
@@ -37,7 +53,7 @@ class _Bare:
         return self.text
 
 
-def pretty_value(encoded: object, *, width: int = WIDTH) -> str:
+def pretty_value(encoded: object, *, width: int) -> str:
     """On one line where it fits; text alone stands without quotes."""
     if isinstance(encoded, str):
         return encoded

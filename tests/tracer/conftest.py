@@ -1,0 +1,33 @@
+"""A real server that holds two recorded runs: a whole one that failed, and one of which a span was lost."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.factories import otlp_request
+from tests.query_api.recorded import GAP_ID, failed_run
+from tests.serving import running_server
+
+
+def gap_run() -> list[Span]:
+    spans = failed_run()
+    del spans[1]
+    for span in spans:
+        span.trace_id = bytes.fromhex(GAP_ID)
+        span.start_time_unix_nano -= 1_000
+        span.end_time_unix_nano -= 1_000
+    return spans
+
+
+@pytest.fixture(scope="module")
+def recorded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Its URL."""
+    body = otlp_request(*failed_run(), *gap_run()).SerializeToString()
+    with running_server(tmp_path_factory.mktemp("data")) as server:
+        headers = {"content-type": "application/x-protobuf"}
+        httpx.post(f"{server.url}/v1/traces", content=body, headers=headers).raise_for_status()
+        while len(httpx.get(f"{server.url}/api/v1/runs").json()["runs"]) < 2:
+            pass
+        yield server.url

@@ -1,0 +1,120 @@
+"""What people see at a terminal of 80 columns, against a real server."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from backtrail import cli
+from tests.query_api.recorded import GAP_ID, RUN_ID
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def backtrail(recorded_server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setenv("BACKTRAIL_ENDPOINT", recorded_server)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TZ", "UTC")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = cli.main(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def test_runs_are_a_table_that_fits(backtrail: Run) -> None:
+    code, out, _ = backtrail("runs")
+
+    header, first, second = lines(out)
+    assert code == 0
+    assert header.split() == ["run", "status", "name", "started", "took", "steps", "tokens", "cost"]
+    assert first.startswith("5b8efff7  ✗ failed  support")
+    assert second.startswith("66666666  ✗ failed  support")
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_run_is_shown_as_a_tree_and_ends_with_its_error(backtrail: Run) -> None:
+    _, out, _ = backtrail("show", "5b8e")
+
+    assert lines(out) == [
+        "support  ✗ failed  5b8efff798038103d269b633813fc60c",
+        "2026-09-21 14:13:20 · 1.0 s · 1 agent · 2 steps · 1 model call · cost $0.1500",
+        "“my lamp is broken”",
+        "",
+        "                                                         took    tokens     cost",
+        "✗ support                                               1.0 s  1.0M → 0  $0.1500",
+        "└─ ✗ refunds  agent                                      1 ms  1.0M → 0  $0.1500",
+        "   ├─ ✓ plan  gpt-4o-mini                                1 ms  1.0M → 0  $0.1500",
+        "   └─ ✗ pay  tool  the bank does not answer              1 ms",
+        "",
+        "✗ TimeoutError: the bank does not answer",
+    ]
+
+
+def test_state_is_shown_by_scope_with_what_is_left_out(backtrail: Run) -> None:
+    _, out, _ = backtrail("state", "5b8e", "--view", "effective")
+
+    assert lines(out) == [
+        "state end  seq 8, effective",
+        "",
+        "run",
+        "  budget  10",
+        "  plan    ['search', 'pay']",
+        "! without the writes of steps that never ended or run again: 22222222",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "field"), [(["runs"], "runs"), (["show", RUN_ID], "tree"), (["state", RUN_ID], "values")]
+)
+def test_json_is_for_programs(backtrail: Run, command: list[str], field: str) -> None:
+    _, out, _ = backtrail(*command, "--json")
+
+    assert field in json.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        (["show", "77"], 2, "no run begins with 77; `backtrail runs` lists the newest"),
+        (["show", "7" * 32], 1, "no run or trace 7777"),
+        (["state", RUN_ID, "--at", "lunch"], 2, "at='lunch' is not a point of a run"),
+        (["state", RUN_ID, "--at", "checkpoint:c9"], 1, "this run has no checkpoint c9"),
+        (["state", GAP_ID], 1, "spans of this run are missing: number 2 of process c0ffee00"),
+        (["replay", RUN_ID, "--app", "nowhere"], 2, "--app nowhere: write MODULE:FUNCTION"),
+        (["replay", RUN_ID, "--app", "no_such_module:f"], 2, "there is no module no_such_module in"),
+        (["replay", RUN_ID, "--app", "json:no_such"], 2, "json has no function no_such"),
+        (["runs", "--endpoint", "http://127.0.0.1:9"], 2, "no Backtrail server answers at http://127.0.0.1:9"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(backtrail: Run, command: list[str], code: int, words: str) -> None:
+    got, out, err = backtrail(*command)
+
+    assert (got, out) == (code, "")
+    assert words in err
+    assert err.startswith("backtrail: ")
+    assert err.count("\n") == 1
+
+
+def test_without_rich_the_command_names_the_extra_and_json_still_works(recorded_server: str, tmp_path: Path) -> None:
+    (tmp_path / "rich.py").write_text("raise ModuleNotFoundError(\"No module named 'rich'\", name='rich')")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "backtrail", "runs", "--endpoint", recorded_server, *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(tmp_path), "PATH": ""}
+        )
+
+    assert run().returncode == 2
+    assert "pip install 'backtrail[cli]'" in run().stderr
+    assert json.loads(run("--json").stdout)["runs"]

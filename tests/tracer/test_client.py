@@ -1,0 +1,69 @@
+"""The client against a real server that holds a recorded run."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from backtrail import Client
+from backtrail.errors import ApiError, CheckpointGapError, CheckpointNotFoundError, ServerUnreachableError
+from tests.factories import ROOT_ID
+from tests.query_api.recorded import GAP_ID, RUN_ID
+
+
+@pytest.fixture
+def client(recorded_server: str) -> Iterator[Client]:
+    with Client(recorded_server) as client:
+        yield client
+
+
+def test_runs_are_objects_newest_first(client: Client) -> None:
+    page = client.runs(status="failed", limit=1)
+
+    assert [run.status for run in page.runs] == ["failed"]
+    assert client.runs(status="failed", cursor=page.next_cursor).runs[0].run_id != page.runs[0].run_id
+
+
+def test_a_run_has_its_agents_and_its_tree(client: Client) -> None:
+    run = client.run(RUN_ID)
+
+    assert (run.name, run.status, run.input) == ("support", "failed", {"message": "my lamp is broken"})
+    assert [agent.name for agent in run.agents] == ["refunds"]
+    assert [child.name for child in run.tree.children[0].children] == ["chat plan", "execute_tool pay"]
+
+
+def test_a_trace_has_every_span_with_its_attributes(client: Client) -> None:
+    spans = {span.span_id: span for span in client.trace(RUN_ID).spans}
+
+    assert len(spans) == 6
+    assert spans[ROOT_ID.hex()].attributes["backtrail.run.seq_max"] == 8
+
+
+def test_state_and_checkpoints_are_told(client: Client) -> None:
+    assert [one.name for one in client.list_checkpoints(RUN_ID)] == [None, "planned"]
+    assert client.get_state(RUN_ID, at="failure").values == {"run": {"budget": 10, "plan": ["search", "pay"]}}
+    assert client.get_state(RUN_ID).values["run"]["budget"] == 0
+    assert client.get_state(RUN_ID, view="effective").excluded == ["2" * 32]
+
+
+def test_what_the_server_refuses_is_raised_in_its_own_words(client: Client) -> None:
+    with pytest.raises(ApiError, match=r"no run or trace 0+1 is stored") as unknown:
+        client.run("1")
+    with pytest.raises(CheckpointNotFoundError, match="no checkpoint c9"):
+        client.get_state(RUN_ID, at="checkpoint:c9")
+    with pytest.raises(CheckpointGapError, match="number 2 of process c0ffee00"):
+        client.get_state(GAP_ID)
+
+    assert unknown.value.status == 404
+
+
+def test_nobody_at_the_endpoint_is_an_error_of_its_own() -> None:
+    with Client("http://127.0.0.1:9") as client, pytest.raises(ServerUnreachableError, match=r"127\.0\.0\.1:9"):
+        client.runs()
+
+
+def test_the_endpoint_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/")
+    assert Client().endpoint == "http://collector:4318"
+
+    monkeypatch.setenv("BACKTRAIL_ENDPOINT", "http://backtrail:4318")
+    assert Client().endpoint == "http://backtrail:4318"
