@@ -8,6 +8,7 @@ import pytest
 
 import backtrail
 from backtrail._recorder import current_recorder
+from tests.e2e.replaying import Log
 from tests.serving import RunningServer, running_server
 
 
@@ -24,3 +25,8 @@ def client(server: RunningServer) -> Iterator[backtrail.Client]:
     with backtrail.Client(server.url) as client:
         yield client
         current_recorder().flush(5)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()

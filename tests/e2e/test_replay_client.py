@@ -1,0 +1,155 @@
+"""How a replay is asked for: contexts and services, code without an event loop, saved bundles, and refusals."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import backtrail
+from backtrail import Client, RunContext
+from backtrail._bundle import save_bundle
+from backtrail.errors import ApiError, ReplayError
+from tests.e2e.replaying import Log
+
+
+@dataclass
+class ShopContext(RunContext):
+    user_id: str = ""
+    limits: tuple[int, int] = (0, 0)
+    shop: Any = None
+
+
+async def test_the_context_has_its_recorded_data_and_the_services_handed_over(client: Client, log: Log) -> None:
+    @backtrail.step
+    async def ask(ctx: ShopContext) -> str:
+        return ctx.user_id
+
+    @backtrail.run
+    async def handle(question: str, ctx: ShopContext) -> Any:
+        log.run_id = ctx.run.run_id
+        return await ask(), ctx.user_id, ctx.limits, ctx.query, ctx.shop()
+
+    def shop() -> str:
+        return "open"
+
+    await handle("when?", context=ShopContext(user_id="u1", limits=(1, 2), shop=lambda: "recorded"))
+    recorded = log.run_id
+    with pytest.raises(ReplayError, match=r"no recording holds shop of .*ShopContext; pass context="):
+        await client.replay(recorded, handle)
+    with pytest.raises(ReplayError, match="no recording holds shop"):
+        await client.replay(recorded, handle, context=ShopContext(user_id="u1"))
+
+    result = await client.replay(recorded, handle, context=ShopContext(shop=shop))
+    assert (result.value, result.divergences) == (("u1", "u1", (1, 2), "when?", "open"), [])
+
+    other = await client.replay(recorded, handle, context=ShopContext(user_id="u2", shop=shop))
+    assert (other.value[1], [one.kind for one in other.divergences]) == ("u1", ["context_changed"])
+
+    wanted = ShopContext(user_id="u2", shop=shop)
+    changed = await client.replay(recorded, handle, context=wanted, context_overrides=["user_id"])
+    assert changed.value[:2] == ("u1", "u2")
+
+
+async def test_time_ids_and_chance_are_as_recorded(client: Client, log: Log) -> None:
+    @backtrail.step
+    async def stamp() -> str:
+        return backtrail.generate_id()
+
+    @backtrail.run
+    async def handle(ctx: RunContext) -> Any:
+        log.run_id = ctx.run.run_id
+        return ctx.now(), ctx.uuid(), ctx.random(), backtrail.generate_id(), backtrail.now_utc(), await stamp()
+
+    recorded = await handle()
+    result = await client.replay(log.run_id, handle)
+
+    assert result.value == recorded
+
+
+async def test_a_saved_bundle_is_replayed_without_asking_a_server(client: Client, log: Log, tmp_path: Path) -> None:
+    @backtrail.step
+    async def answer() -> str:
+        return "kept"
+
+    @backtrail.run
+    async def handle(ctx: RunContext) -> str:
+        log.run_id = ctx.run.run_id
+        return await answer()
+
+    await handle()
+    first = await client.replay(log.run_id, handle)
+    save_bundle(client.get_replay_bundle(first.report.replay_of), tmp_path / "run.json")
+
+    with Client("http://127.0.0.1:9") as elsewhere:
+        result = await elsewhere.replay(bundle=tmp_path / "run.json", fn=handle)
+
+    assert (result.value, result.hits) == ("kept", 1)
+
+
+def test_functions_without_an_event_loop_are_replayed_too(client: Client, log: Log) -> None:
+    ran: list[str] = []
+
+    @backtrail.step
+    def count(word: str) -> int:
+        ran.append(word)
+        return len(word)
+
+    @backtrail.step
+    def breaks(total: int) -> int:
+        ran.append("breaks")
+        if ran.count("breaks") == 1:
+            raise OSError("the first time")
+        return total
+
+    @backtrail.agent
+    def worker(text: str) -> int:
+        return sum(count(word) for word in text.split())
+
+    @backtrail.run
+    def handle(text: str, ctx: RunContext) -> int:
+        log.run_id = ctx.run.run_id
+        return breaks(worker(text))
+
+    with pytest.raises(OSError, match="the first time"):
+        handle("a bc def")
+    recorded = log.run_id
+    ran.clear()
+    ran.append("breaks")
+    result = client.replay_sync(recorded, handle)
+    assert (result.value, ran[1:]) == (6, ["breaks"])
+
+    result = asyncio.run(client.replay(recorded, handle))
+    assert (result.value, result.hits, result.live) == (6, 3, 1)
+
+
+async def test_what_cannot_be_replayed_is_refused_in_a_sentence(client: Client, log: Log) -> None:
+    @backtrail.run
+    async def handle(text: str, ctx: RunContext) -> str:
+        log.run_id = ctx.run.run_id
+        return text
+
+    @backtrail.run
+    async def renamed(words: str) -> str:
+        return words
+
+    async def undecorated(text: str) -> str:
+        return text
+
+    await handle("hi")
+    recorded = log.run_id
+    await client.replay(recorded, handle)
+    with pytest.raises(ReplayError, match="'fork' is not available; there is 'resume'"):
+        await client.replay(recorded, handle, mode="fork")
+    with pytest.raises(ReplayError, match=r"decorated with @backtrail\.run"):
+        await client.replay(recorded, undecorated)
+    with pytest.raises(ReplayError, match="has no parameter text"):
+        await client.replay(recorded, renamed)
+    with pytest.raises(ReplayError, match="either a run_id or bundle="):
+        await client.replay(fn=handle)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'overide'"):
+        await client.replay(recorded, handle, overide={})  # type: ignore[call-arg]
+    with pytest.raises(ApiError, match=r"no run or trace 0+1 ") as refusal:
+        await client.replay("0" * 31 + "1", handle)
+    assert refusal.value.status == 404
