@@ -232,10 +232,13 @@ class Inbox:
         """After a failed sync SQLite would go on as if nothing had happened, so the next ack needs a new connection."""
         handed_out, last_id = self._backlog.handed_out, self._backlog.last_id
         self._file.close()
-        self._file = InboxFile(self._path, max_bytes=self._max_bytes)
-        with self._file.transaction():
-            self._file.delete_after(last_id)
-        self._backlog = Backlog(self._file, max_held_bytes=self._held_bytes, handed_out=handed_out)
+        try:
+            self._file = InboxFile(self._path, max_bytes=self._max_bytes)
+            with self._file.transaction():
+                self._file.delete_after(last_id)
+            self._backlog = Backlog(self._file, max_held_bytes=self._held_bytes, handed_out=handed_out)
+        except sqlite3.Error as error:  # the next write fails as well, and comes here again
+            logger.error("the inbox could not be opened again: %s", error)
 
     def _rest(self) -> None:
         """Nothing to do: keep the WAL short, because one flipped bit in it hides all later commits."""

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,12 +48,12 @@ class Sender:
         return plain_span(trace_id=self.trace_id, id_=id_, attributes={"filler": id_.hex() * 100})
 
 
-def kill_under_load(server: RunningServer, senders: list[Sender], *, after: float) -> None:
+def end_under_load(server: RunningServer, senders: list[Sender], end: Callable[[], object], *, after: float) -> None:
     threads = [threading.Thread(target=sender.send_until_the_server_is_gone, args=[server.url]) for sender in senders]
     for thread in threads:
         thread.start()
     time.sleep(after)
-    server.kill()
+    end()
     for thread in threads:
         thread.join()
 
@@ -73,10 +74,24 @@ def test_after_ten_kills_every_acknowledged_span_is_there_once(tmp_path: Path) -
     for _ in range(ROUNDS):
         with running_server(tmp_path / "data") as server:
             round_ = [Sender(rnd.randbytes(16)) for _ in range(SENDERS)]
-            kill_under_load(server, round_, after=rnd.uniform(0.2, 1.2))
+            end_under_load(server, round_, server.kill, after=rnd.uniform(0.2, 1.2))
         senders += round_
 
+    assert_read_once(tmp_path / "data", senders)
+    assert sum(len(sender.acknowledged) for sender in senders) > 10_000
+
+
+def test_a_stop_under_load_is_orderly_and_loses_nothing(tmp_path: Path) -> None:
+    senders = [Sender(random.Random(number).randbytes(16)) for number in range(SENDERS)]
     with running_server(tmp_path / "data") as server:
+        end_under_load(server, senders, server.stop, after=1)
+        assert server.process.returncode == 0
+
+    assert_read_once(tmp_path / "data", senders)
+
+
+def assert_read_once(data: Path, senders: list[Sender]) -> None:
+    with running_server(data) as server:
         until(lambda: "backtrail_spans_waiting 0.0" in httpx.get(f"{server.url}/metrics").text)
         for sender in senders:
             answer = httpx.get(f"{server.url}/api/v1/traces/{sender.trace_id.hex()}", timeout=60)
@@ -84,4 +99,3 @@ def test_after_ten_kills_every_acknowledged_span_is_there_once(tmp_path: Path) -
             assert len(there) == len(set(there))
             assert sender.acknowledged <= set(there) <= sender.sent
         assert_every_span_is_accounted_for(server)
-    assert sum(len(sender.acknowledged) for sender in senders) > 10_000
