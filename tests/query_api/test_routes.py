@@ -21,10 +21,8 @@ def outline(node: dict[str, Any]) -> object:
     return {node["name"]: children} if children else node["name"]
 
 
-def test_a_run_is_told_with_its_tree_its_totals_and_its_outcome(api: TestClient, insert: Insert) -> None:
-    insert(*failed_run())
-
-    answer = api.get(f"/api/v1/runs/{RUN_ID}")
+def test_a_run_is_told_with_its_tree_its_totals_and_its_outcome(failed_run_api: TestClient) -> None:
+    answer = failed_run_api.get(f"/api/v1/runs/{RUN_ID}")
 
     run = RunView.model_validate_json(answer.content)
     assert (run.name, run.status, run.query) == ("support", "failed", "my lamp is broken")
@@ -119,10 +117,8 @@ def test_ids_are_read_in_any_case_and_without_leading_zeros(api: TestClient, ins
     assert api.get("/api/v1/traces/ABC").json()["trace_id"] == "0" * 29 + "abc"
 
 
-def test_checkpoints_are_listed_in_order(api: TestClient, insert: Insert) -> None:
-    insert(*failed_run())
-
-    page = CheckpointPage.model_validate_json(api.get(f"/api/v1/runs/{RUN_ID}/checkpoints").content)
+def test_checkpoints_are_listed_in_order(failed_run_api: TestClient) -> None:
+    page = CheckpointPage.model_validate_json(failed_run_api.get(f"/api/v1/runs/{RUN_ID}/checkpoints").content)
 
     found = [(one.checkpoint_id, one.name, one.seq, one.auto) for one in page.checkpoints]
     assert found == [("c0", None, 0, True), ("c1", "planned", 4, False)]
@@ -141,23 +137,19 @@ def test_checkpoints_are_listed_in_order(api: TestClient, insert: Insert) -> Non
     ],
 )
 def test_state_is_told_at_any_point(
-    api: TestClient, insert: Insert, at: str, view: str, seq: int, values: dict[str, Any]
+    failed_run_api: TestClient, at: str, view: str, seq: int, values: dict[str, Any]
 ) -> None:
-    insert(*failed_run())
-
-    answer = api.get(f"/api/v1/runs/{RUN_ID}/state", params={"at": at, "view": view})
+    answer = failed_run_api.get(f"/api/v1/runs/{RUN_ID}/state", params={"at": at, "view": view})
 
     state = StateAnswer.model_validate_json(answer.content)
     assert (state.at, state.at_seq, state.values) == (at, seq, {"run": values})
 
 
-def test_state_is_narrowed_to_a_key(api: TestClient, insert: Insert) -> None:
-    insert(*failed_run())
-
+def test_state_is_narrowed_to_a_key(failed_run_api: TestClient) -> None:
     url = f"/api/v1/runs/{RUN_ID}/state"
 
-    assert api.get(url, params={"key": "budget"}).json()["values"] == {"run": {"budget": 0}}
-    assert api.get(url, params={"key": "nothing"}).status_code == 404
+    assert failed_run_api.get(url, params={"key": "budget"}).json()["values"] == {"run": {"budget": 0}}
+    assert failed_run_api.get(url, params={"key": "nothing"}).status_code == 404
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2, 3, 4])
@@ -201,11 +193,9 @@ def test_a_lost_span_makes_state_a_conflict_that_names_it(api: TestClient, inser
     ],
 )
 def test_what_cannot_be_answered_is_a_problem_document(
-    api: TestClient, insert: Insert, path: str, status: int, words: str
+    failed_run_api: TestClient, path: str, status: int, words: str
 ) -> None:
-    insert(*failed_run())
-
-    answer = api.get(path)
+    answer = failed_run_api.get(path)
 
     assert answer.headers["content-type"] == "application/problem+json"
     problem = Problem.model_validate_json(answer.content)
