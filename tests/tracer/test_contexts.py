@@ -60,6 +60,19 @@ def test_subclasses_are_dataclasses_of_the_users_kind() -> None:
     assert "query" not in repr(app)
 
 
+def test_a_context_may_have_slots() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Slotted(RunContext):  # type: ignore[misc]
+        user_id: str
+
+    @backtrail.run
+    def main(words: str, ctx: Slotted) -> tuple[str, str]:
+        return ctx.query, ctx.user_id
+
+    with capture_spans():
+        assert main("hello", context=Slotted("u1")) == ("hello", "u1")
+
+
 def test_with_metadata_makes_a_copy() -> None:
     frozen = FrozenContext("u", metadata={"a": 1})
     more = frozen.with_metadata(b=2)

@@ -181,6 +181,32 @@ def test_a_forked_child_sends_its_own_spans_and_not_its_parents(receiver: Receiv
     assert receiver.names().count("child") == 2
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_run_that_forks_counts_its_spans_in_each_process(receiver: Receiver, processor: Processor) -> None:
+    @backtrail.run
+    def main() -> int:
+        short()
+        processor.flush(5)
+        pid = os.fork()
+        short()
+        if pid == 0:
+            os._exit(0 if processor.flush(5) else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    assert main() == 0
+    assert processor.flush(5)
+
+    numbers: dict[str, list[int]] = {}
+    for span in receiver.spans:
+        values = {attribute.key: attribute.value for attribute in span.attributes}
+        if "backtrail.number" in values:
+            process = values["backtrail.process"].string_value
+            numbers.setdefault(process, []).append(values["backtrail.number"].int_value)
+    assert sorted(len(each) for each in numbers.values()) == [1, 6]
+    assert all(sorted(each) == list(range(1, len(each) + 1)) for each in numbers.values())
+
+
 PROGRAM = """
 import sys, backtrail
 backtrail.configure(sys.argv[1], service_name="exit")
@@ -214,5 +240,7 @@ def test_a_program_ends_soon_when_nobody_listens_or_nobody_answers() -> None:
         unanswered, second = run_program(refusing)
 
     assert (done.returncode, second.returncode) == (0, 0)
+    assert "7 spans could not be delivered" in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
     # Starting Python and importing the SDK takes a second or two of it.
     assert max(refused, unanswered) < 5 + 3

@@ -9,6 +9,7 @@ refuses for good must not be offered for ever.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -22,8 +23,18 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from ._boundary import logger
 
+EXPORT_THREAD = "backtrail-export"
+
 _TRY_AGAIN = frozenset({408, 429, 502, 503, 504})
 _MAX_ANSWER_BYTES = 65_536
+
+
+def _is_not_ours(record: logging.LogRecord) -> bool:
+    return record.threadName != EXPORT_THREAD
+
+
+# The stock exporter logs every try; for our own thread the processor says once that the server is away.
+logging.getLogger(OTLPSpanExporter.__module__).addFilter(_is_not_ours)
 
 
 class Outcome(Enum):

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from . import semconv
 from ._boundary import logger, never_raise
 from ._clean import clean
-from ._delivery import Delivery, Outcome
+from ._delivery import EXPORT_THREAD, Delivery, Outcome
 from ._span import RecordedSpan
 
 INTERVAL = 0.2
@@ -53,7 +53,8 @@ class Processor:
         self._interval = interval
         self._is_shut_down = False
         self._reset()
-        os.register_at_fork(after_in_child=self._after_fork)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
 
     def _reset(self) -> None:
         self._changed = threading.Condition(threading.Lock())
@@ -129,13 +130,13 @@ class Processor:
         self._delivery.shutdown()
         self._hurry.set()
         self._wake.set()
-        if (left := len(self._queue)) > 0:
+        if (left := self._accepted - self._settled) > 0:
             logger.warning("%d spans could not be delivered before the end of the program", left)
 
     # --- On our own thread ------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._work, name="backtrail-export", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=EXPORT_THREAD, daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
@@ -198,6 +199,8 @@ class Processor:
     def _settle(self, batch: list[tuple[ReadableSpan, int]], outcome: Outcome) -> None:
         with self._changed:
             if outcome is Outcome.UNREACHABLE:
+                if self._failures == 0 and not self._is_shut_down:
+                    logger.warning("spans cannot be delivered now; they are kept and sent when the server answers")
                 self._failures += 1
                 self._queue.extendleft(reversed(batch))
                 self._queued_bytes += sum(size for _, size in batch)

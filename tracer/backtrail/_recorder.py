@@ -36,6 +36,10 @@ _PENDING_PAYLOAD_BYTES = 65_536
 _NO_SPAN_ID = "0" * 16
 
 
+def _new_process() -> str:
+    return os.urandom(4).hex()
+
+
 class SpanSink(Protocol):
     """What takes finished spans; `_processor.Processor` in a program, a list in tests."""
 
@@ -56,7 +60,7 @@ class Recorder:
     resource: Resource = field(default_factory=lambda: Resource({}))
     ids: IdGenerator = field(default_factory=RandomIdGenerator)
     clock: Callable[[], int] = time.time_ns
-    process: str = field(default_factory=lambda: os.urandom(4).hex())
+    process: str = field(default_factory=_new_process)
     durability: Durability = "async"
     max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
     scope: InstrumentationScope = field(default_factory=lambda: InstrumentationScope("backtrail", __version__))
@@ -121,3 +125,11 @@ def current_recorder() -> Recorder:
 def set_current_recorder(recorder: Recorder) -> None:
     global _current
     _current = recorder
+
+
+def _after_fork() -> None:
+    _current.process = _new_process()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

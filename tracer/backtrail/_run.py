@@ -8,6 +8,7 @@ clock, span numbers, occurrences, state) happens under its one lock.
 
 from __future__ import annotations
 
+import os
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
@@ -233,3 +234,14 @@ def _active(runtime: RunRuntime) -> Position:
     from ._run_context import active_position
 
     return active_position()
+
+
+def _after_fork() -> None:
+    """A forked process counts its own spans; a lock its parent held would never be released here."""
+    for runtime in active_runs.values():
+        runtime.lock = threading.RLock()
+        runtime.number = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

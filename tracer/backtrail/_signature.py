@@ -33,9 +33,10 @@ class Signature:
         self._function = function
         self._ignore = frozenset(ignore)
         try:
-            self._parameters = dict(inspect.signature(function).parameters)
+            self._signature = inspect.signature(function)
         except (ValueError, TypeError):
-            self._parameters = {}
+            self._signature = inspect.Signature()
+        self._parameters = dict(self._signature.parameters)
         names = list(self._parameters)
         self._is_method = bool(names) and names[0] in ("self", "cls")
         self._is_simple = all(
@@ -111,7 +112,7 @@ class Signature:
             bound.update(kwargs)
         elif self._parameters:
             try:
-                bound = dict(inspect.Signature(list(self._parameters.values())).bind_partial(*args, **kwargs).arguments)
+                bound = dict(self._signature.bind_partial(*args, **kwargs).arguments)
             except TypeError:
                 return {"args": list(args), "kwargs": kwargs}
         else:
