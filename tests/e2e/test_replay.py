@@ -181,3 +181,25 @@ async def test_a_replay_that_failed_is_replayed_itself(client: Client, log: Log)
     await settled(client, result.run_id)
     bundle = client.get_replay_bundle(result.run_id)
     assert [entry.generation for entry in bundle.lineage] == [3, 2, 1, 0]
+
+
+async def test_one_finished_step_can_be_chosen_to_run_again(client: Client, log: Log) -> None:
+    @backtrail.step
+    async def part(n: int) -> int:
+        log.ran(f"part {n}")
+        return n if log.broken else n * 10
+
+    @backtrail.run
+    async def handle(ctx: RunContext) -> list[int]:
+        log.run_id = ctx.run.run_id
+        return [await part(n) for n in range(4)]
+
+    await handle()
+    recorded = log.mended()
+    await client.replay(recorded, handle)
+    keys = [step.step_key for step in client.get_replay_bundle(recorded).steps]
+    before = await client.replay(recorded, handle, at=f"before:{keys[1]}")
+    after = await client.replay(recorded, handle, at=f"after:{keys[1]}")
+
+    assert (before.value, after.value) == ([0, 10, 2, 3], [0, 1, 20, 30])
+    assert log.read() == ["part 1", "part 2", "part 3"]

@@ -6,6 +6,7 @@ and then all replayed side by side.
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -205,6 +206,23 @@ async def test_untraced_waits_and_foreign_tasks_between_branches_change_nothing(
             for _ in range(random.randrange(3)):
                 asyncio.create_task(of_a_library())  # noqa: RUF006
         return await asyncio.gather(*branches)
+
+    await trials.record(trial)
+    trials.assert_exact(await trials.replay(client, trial))
+
+
+async def test_equal_calls_on_many_threads_get_their_own_answers(client: Client) -> None:
+    trials = Trials()
+
+    @backtrail.step
+    def ask(question: str) -> float:
+        trials.live += 1
+        time.sleep(random.random() / 500)
+        return random.random()
+
+    async def trial() -> list[float]:
+        ctx = backtrail.get_current_run_context()
+        return list(await asyncio.gather(*(ctx.run_in_thread(ask, "same") for _ in range(5))))
 
     await trials.record(trial)
     trials.assert_exact(await trials.replay(client, trial))
