@@ -12,7 +12,7 @@ from backtrail_query.tree import build_tree
 from backtrail_query.views import json_response, run_view
 from backtrail_store.rows import RunFilter, RunStatus
 
-router = APIRouter(prefix="/api/v1/runs", tags=["runs"], responses={400: {"model": Problem}})
+router = APIRouter(prefix="/api/v1/runs", tags=["runs"], responses={400: {"model": Problem}, 422: {"model": Problem}})
 
 
 @router.get("", response_model=RunPage)

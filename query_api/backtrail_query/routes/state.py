@@ -14,7 +14,7 @@ from backtrail_query.state import checkpoint_views, narrow, read_state
 from backtrail_query.views import json_response
 
 router = APIRouter(
-    prefix="/api/v1/runs/{run_id}", tags=["state"], responses={400: {"model": Problem}, 404: {"model": Problem}}
+    prefix="/api/v1/runs/{run_id}", tags=["state"], responses={status: {"model": Problem} for status in (400, 404, 422)}
 )
 
 At = Annotated[str, Query(description=SPELLINGS, examples=["failure"])]

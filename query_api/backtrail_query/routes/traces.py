@@ -8,7 +8,7 @@ from backtrail_query.params import Project, Reader, TraceId
 from backtrail_query.views import json_response, span_view
 
 router = APIRouter(
-    prefix="/api/v1/traces", tags=["traces"], responses={400: {"model": Problem}, 404: {"model": Problem}}
+    prefix="/api/v1/traces", tags=["traces"], responses={status: {"model": Problem} for status in (400, 404, 422)}
 )
 
 
