@@ -6,7 +6,6 @@ The ports are taken before anything is opened, so a second server finds out with
 """
 
 import asyncio
-import os
 import socket
 import sys
 from collections.abc import Callable
@@ -17,9 +16,10 @@ from fastapi import FastAPI
 
 from backtrail_server.app import create_app
 from backtrail_server.errors import PortTaken
-from backtrail_server.folder import make_folder
+from backtrail_server.folder import work_in
 from backtrail_server.settings import Settings
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 GRACE_SECONDS = 4  # for requests; the insert in flight gets eight more seconds at most, and usually needs none
 KEEP_ALIVE_SECONDS = 75  # longer than an exporter's pause, or every batch would meet a closing connection
 
@@ -42,8 +42,7 @@ class Server(uvicorn.Server):
 
 def serve(settings: Settings) -> None:
     """Returns after SIGTERM or SIGINT, with everything closed."""
-    make_folder(settings.data)
-    os.chdir(settings.data)  # where the embedded engine puts its copy of the wire schema
+    work_in(settings.data)
     with listening_socket(settings.host, settings.port) as http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(serve_on(http_socket, settings))
 
@@ -57,6 +56,7 @@ async def serve_on(http_socket: socket.socket, settings: Settings) -> None:
         lifespan="off",  # entered here, so that it is left whatever happens
         log_level="warning",
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
@@ -68,9 +68,11 @@ async def serve_on(http_socket: socket.socket, settings: Settings) -> None:
 
 def announce(app: FastAPI, settings: Settings, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    is_loopback = settings.host == "localhost" or settings.host.startswith("127.") or settings.host == "::1"
+    readers = "every user of this computer" if is_loopback else "everybody who reaches it"
     print(
         f"Backtrail serves http://{host}:{port} (OTLP/HTTP; API under /api/v1) and grpc://{host}:{app.state.grpc_port}"
-        f" (OTLP), without keys: open to every user of this computer; data in {settings.data}",
+        f" (OTLP), without keys: open to {readers}; data in {settings.data}",
         flush=True,
     )
 
