@@ -25,6 +25,7 @@ from backtrail_store import open_store
 def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.registry = CollectorRegistry()
         ledger = Ledger(app.state.registry)
         with owned_folder(settings.data) as folder:
             keep_temporary_files_in(folder)
@@ -40,7 +41,6 @@ def create_app(settings: Settings) -> FastAPI:
                             yield
 
     app = FastAPI(title="Backtrail", version=version("backtrail-server"), lifespan=lifespan, redirect_slashes=False)
-    app.state.registry = CollectorRegistry()
     app.router.routes.extend(backtrail_ingest.create_router().routes)
     app.include_router(backtrail_query.create_router())
     backtrail_query.errors.install(app)

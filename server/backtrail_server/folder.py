@@ -21,6 +21,15 @@ def make_folder(folder: Path) -> None:
         raise DataFolderNotWritable(f"the data folder {folder} cannot be made: {error.strerror}") from error
 
 
+def work_in(folder: Path) -> None:
+    """For a process of our own: the embedded engine puts its copy of the wire schema into the working directory."""
+    make_folder(folder)
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise DataFolderNotWritable(f"the data folder {folder} cannot be entered: {error.strerror}") from error
+
+
 @contextmanager
 def owned_folder(folder: Path) -> Iterator[Path]:
     """The kernel lets go of the lock when the process ends, however it ends."""
