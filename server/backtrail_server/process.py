@@ -19,7 +19,6 @@ from backtrail_server.errors import PortTaken
 from backtrail_server.folder import work_in
 from backtrail_server.settings import Settings
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 GRACE_SECONDS = 4  # for requests; the insert in flight gets eight more seconds at most, and usually needs none
 KEEP_ALIVE_SECONDS = 75  # longer than an exporter's pause, or every batch would meet a closing connection
 
