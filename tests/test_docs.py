@@ -27,10 +27,12 @@ def page_id(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def test_the_readme_names_every_setting_in_its_own_words_and_no_other() -> None:
-    described = {f"BACKTRAIL_{name}".upper(): field.description for name, field in Settings.model_fields.items()}
+def test_the_readme_names_every_setting_with_its_default_and_in_its_own_words() -> None:
+    fields = Settings.model_fields.items()
+    described = {f"BACKTRAIL_{name}".upper(): (str(field.default), field.description) for name, field in fields}
+    rows = re.findall(r"^\| `(BACKTRAIL_\w+)` \| (?:`(.*?)`)?.* \| (.*) \|$", README, re.MULTILINE)
 
-    assert dict(re.findall(r"^\| `(BACKTRAIL_\w+)` \|.*\| (.*) \|$", README, re.MULTILINE)) == described
+    assert {name: (default, sentence) for name, default, sentence in rows} == described
 
 
 def test_every_folder_is_in_the_readmes_map_and_every_folder_of_the_map_exists() -> None:
