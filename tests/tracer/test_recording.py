@@ -302,6 +302,23 @@ async def test_agents_and_steps_can_be_started_by_hand() -> None:
     assert attributes(spans.named("main"))["backtrail.run.result"] == '"done"'
 
 
+def test_what_a_function_returns_is_its_result_whatever_was_said_by_hand() -> None:
+    @backtrail.step
+    def ask(this: StepContext) -> str:
+        this.complete(tokens_used=12)
+        return "answer"
+
+    @backtrail.run
+    def main() -> None:
+        ask()
+
+    with capture_spans() as spans:
+        main()
+
+    found = attributes(spans.named("ask"))
+    assert (found["backtrail.step.result"], found["backtrail.step.tokens"]) == ('"answer"', 12)
+
+
 async def test_agents_left_open_end_with_their_run() -> None:
     @backtrail.run
     async def main(ctx: RunContext) -> None:

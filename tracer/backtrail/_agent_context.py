@@ -8,15 +8,12 @@ Its key and lineage are worked out once; every span inside takes them over as on
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
-from contextvars import Token
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from opentelemetry import context as otel_context
-from opentelemetry.trace import SpanContext, set_span_in_context
+from opentelemetry.trace import SpanContext
 
 from . import semconv
+from ._block import Block
 from ._boundary import never_raise
 from ._checkpoint import Checkpoint, checkpoint, checkpoint_sync
 from ._codec import encode
@@ -56,7 +53,7 @@ class PlannedAgent(NamedTuple):
     metadata: dict[str, Any] | None = None
 
 
-class AgentContext:
+class AgentContext(Block):
     """The agent that is at work; get it by annotation, `as`, or `get_current_agent_context()`."""
 
     def __init__(
@@ -70,6 +67,7 @@ class AgentContext:
         *,
         is_default: bool = False,
     ) -> None:
+        super().__init__()
         self.runtime = runtime
         self.agent = info
         self.key = info.agent_key
@@ -81,9 +79,7 @@ class AgentContext:
         self.span: RecordedSpan | None = None
         self._context = context
         self._planned = planned
-        self._result: Any = _NOTHING
-        self._opened: Token[Position | None] | None = None
-        self._token: Any = None
+        self._given: Any = _NOTHING
         self.attributes: dict[str, Any] = {
             **lineage.attributes(),
             semconv.AGENT_KEY: info.agent_key,
@@ -151,8 +147,8 @@ class AgentContext:
 
     def complete(self, result: Any = None) -> Done:
         """End the agent with this result. May be awaited."""
-        self._result = result
-        if self._opened is None:
+        self._given = result
+        if not self.is_current:
             with never_raise("completing an agent"):
                 self.finish(result)
         return DONE
@@ -164,11 +160,6 @@ class AgentContext:
         return DONE
 
     waits_before = waits_after = False
-
-    @property
-    def is_at_work(self) -> bool:
-        """Whether a function or a block of this agent has not ended."""
-        return self._opened is not None
 
     # --- Start and end ----------------------------------------------------------------------------
 
@@ -223,22 +214,15 @@ class AgentContext:
         span = self.start()
         position = self._planned.position
         inner = Position(self.runtime, self._context, self, position.step, position.scope)
-        self._opened = current_position.set(inner)
-        self._token = otel_context.attach(set_span_in_context(span))
-
-    def exit(self) -> None:
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            try:
-                current_position.reset(opened)
-            except ValueError:
-                return
-            otel_context.detach(self._token)
+        self.become_current(inner, span)
 
     def leave(self, result: Any) -> None:
-        """The body returned: record its result."""
+        """The body returned: record its result, or the one given by hand."""
         self.exit()
-        self.finish(result if self._result is _NOTHING else self._result)
+        self.finish(result if self._given is _NOTHING else self._given)
+
+    def leave_block(self) -> None:
+        self.leave(None)
 
     def leave_failed(self, error: BaseException) -> None:
         """The body raised: record the error."""
@@ -275,29 +259,3 @@ class AgentContext:
         ending[semconv.NUMBER] = number
         self.span.attributes.update(ending)
         self.span.end()
-
-    # --- As a block -------------------------------------------------------------------------------
-
-    def __enter__(self) -> Self:
-        with never_raise("entering an agent"):
-            self.enter()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        with never_raise("ending an agent"):
-            if error is None:
-                self.leave(None)
-            else:
-                self.leave_failed(error)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        return self
-        yield

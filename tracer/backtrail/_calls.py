@@ -13,13 +13,10 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
-from contextvars import Token
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from opentelemetry import context as otel_context
-from opentelemetry.trace import set_span_in_context
-
 from . import _runs, _tasks
+from ._block import Block
 from ._boundary import never_raise
 from ._replayed_step import answer_or_drive, answer_or_run, decide
 from ._scope import Position, current_position
@@ -70,6 +67,7 @@ class Activity(Protocol):
     def waits_after(self) -> bool: ...
     def enter(self) -> None: ...
     def leave(self, result: Any) -> None: ...
+    def leave_block(self) -> None: ...
     def leave_failed(self, error: BaseException) -> None: ...
 
 
@@ -77,36 +75,32 @@ Opening = tuple[Any, tuple[Any, ...], dict[str, Any]]
 Begin = Callable[[tuple[Any, ...], dict[str, Any], dict[str, Any]], Opening | None]
 
 
-class RunCall:
+class RunCall(Block):
     """A run as an activity: it makes itself current, and itself the parent of what follows."""
 
     waits_before = waits_after = False
 
     def __init__(self, runtime: RunRuntime) -> None:
+        super().__init__()
         self.runtime = runtime
         self._position = Position(runtime, runtime.context, None, None, runtime.root_scope)
-        self._opened: Token[Position | None] | None = None
-        self._token: Any = None
 
     def provide(self, cls: type) -> Any:
         return provide(self._position, cls)
 
     def enter(self) -> None:
-        self._opened = current_position.set(self._position)
-        self._token = otel_context.attach(set_span_in_context(self.runtime.span))
+        self.become_current(self._position, self.runtime.span)
         _tasks.join_loop(self.runtime.loops)
 
-    def _exit(self) -> None:
-        if self._opened is not None:
-            current_position.reset(self._opened)
-            otel_context.detach(self._token)
-
     def leave(self, result: Any) -> None:
-        self._exit()
+        self.exit()
         _runs.finish(self.runtime, result)
 
+    def leave_block(self) -> None:
+        self.leave(None)
+
     def leave_failed(self, error: BaseException) -> None:
-        self._exit()
+        self.exit()
         _runs.finish_failed(self.runtime, error)
 
 

@@ -220,5 +220,5 @@ def _size(span: ReadableSpan) -> int:
     for name in _HEAVY:
         value = attributes.get(name)
         if value is not None:
-            size += len(value) if isinstance(value, str) else _SPAN_BYTES
+            size += _SPAN_BYTES if not isinstance(value, str) else len(value) * (1 if value.isascii() else 3)
     return size

@@ -124,7 +124,7 @@ def finish_failed(runtime: RunRuntime, error: BaseException) -> None:
 def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
     for agent in reversed(runtime.agents):
         # An agent at work in a task of its own ends by itself, be it after the run.
-        if agent.status == "open" and not agent.is_at_work:
+        if agent.status == "open" and not agent.is_current:
             agent.finish(None)
     with runtime.lock:
         snapshot(runtime)

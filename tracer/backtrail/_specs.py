@@ -43,7 +43,7 @@ class _Spec:
             return
         with never_raise("ending a recording"):
             if error is None:
-                activity.leave(None)
+                activity.leave_block()
             else:
                 activity.leave_failed(error)
 

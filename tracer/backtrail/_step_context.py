@@ -8,15 +8,13 @@ user's: messages and usage of a model call, a result given by hand.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextvars import Token
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Unpack
 
-from opentelemetry import context as otel_context
-from opentelemetry.trace import SpanContext, set_span_in_context
+from opentelemetry.trace import SpanContext
 
 from . import _llm, semconv
+from ._block import Block
 from ._boundary import never_raise
 from ._codec import Encoded
 from ._content import payload_text
@@ -24,7 +22,7 @@ from ._done import DONE, Done
 from ._identity import StepCall, idempotency_key
 from ._llm import ModelCall
 from ._run_context import RunContext
-from ._scope import Position, Scope, current_position
+from ._scope import Position, Scope
 from ._span import RecordedSpan, error_type
 
 if TYPE_CHECKING:
@@ -32,19 +30,15 @@ if TYPE_CHECKING:
     from ._run import RunRuntime
     from ._steps import StepPlan
 
-_NOTHING: Any = object()
 
-
-class StepContext:
+class StepContext(Block):
     """The step that is running; get it by annotation, `as`, or `get_current_step_context()`."""
 
     __slots__ = (
-        "_opened",
+        "_given",
         "_parent",
         "_position",
-        "_result",
         "_start_attributes",
-        "_token",
         "agent_context",
         "bytes_of_deltas",
         "call",
@@ -65,6 +59,7 @@ class StepContext:
         parent: SpanContext,
         start_attributes: dict[str, Any],
     ) -> None:
+        super().__init__()
         self.plan = plan
         self.agent_context = agent
         self.call = call
@@ -76,10 +71,8 @@ class StepContext:
         self._start_attributes: dict[str, Any] = start_attributes
         self._parent = parent
         self._position = position
-        self._opened: Token[Position | None] | None = None
-        self._token: Any = None
         self.bytes_of_deltas = 0
-        self._result: Any = _NOTHING
+        self._given: Any = None
 
     # --- For the user -----------------------------------------------------------------------------
 
@@ -110,8 +103,8 @@ class StepContext:
         """Give the step its result by hand, and what it used if no usage is recorded. May be awaited."""
         self.tokens_used = tokens_used if tokens_used is not None else self.tokens_used
         self.cost_usd = cost_usd if cost_usd is not None else self.cost_usd
-        self._result = result
-        if self._opened is None:
+        self._given = result
+        if not self.is_current:
             with never_raise("completing a step"):
                 self.start()
                 self.finish(result)
@@ -187,23 +180,16 @@ class StepContext:
         inner = Position(
             position.runtime, position.context, self.agent_context, self, Scope((("step", self.call.step_key),))
         )
-        self._opened = current_position.set(inner)
-        self._token = otel_context.attach(set_span_in_context(span))
-
-    def exit(self) -> None:
-        """Make current again what was before; a block left in another task has nothing to give back."""
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            try:
-                current_position.reset(opened)
-            except ValueError:
-                return
-            otel_context.detach(self._token)
+        self.become_current(inner, span)
 
     def leave(self, result: Any) -> None:
-        """The body returned: record its result."""
+        """The body returned: record its result. A replay gives it to the caller, so one given by hand cannot stand."""
         self.exit()
-        self.finish(result if self._result is _NOTHING else self._result)
+        self.finish(result)
+
+    def leave_block(self) -> None:
+        """The block ended: record the result that was given by hand."""
+        self.leave(self._given)
 
     def leave_failed(self, error: BaseException) -> None:
         """The body raised: record the error."""
@@ -274,29 +260,3 @@ class StepContext:
         runtime.totals.add_given(self.tokens_used, self.cost_usd)
         if runtime.replay is not None:
             runtime.replay.ended(self.call)
-
-    # --- As a block -------------------------------------------------------------------------------
-
-    def __enter__(self) -> Self:
-        with never_raise("starting a step"):
-            self.enter()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        with never_raise("ending a step"):
-            if error is None:
-                self.leave(None)
-            else:
-                self.leave_failed(error)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        return self
-        yield

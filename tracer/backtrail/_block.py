@@ -1,0 +1,89 @@
+"""Being current: from its entering to its leaving, an activity is where the program is.
+
+    enter → **position and span are current** → user's code → exit
+
+The same for runs, agents and steps, and for `with`, `async with` and `await` on those that were
+started by hand.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator
+from contextvars import Token
+from types import TracebackType
+from typing import Any, Self
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import set_span_in_context
+
+from ._boundary import never_raise
+from ._scope import Position, current_position
+from ._span import RecordedSpan
+
+_entering = never_raise("entering a block")
+_leaving = never_raise("leaving a block")
+
+
+class Block:
+    """Something that can be entered and left."""
+
+    __slots__ = ("_opened", "_token")
+
+    def __init__(self) -> None:
+        self._opened: Token[Position | None] | None = None
+        self._token: Any = None
+
+    @abstractmethod
+    def enter(self) -> None:
+        """Start, and become current."""
+
+    @abstractmethod
+    def leave_block(self) -> None:
+        """The block ended."""
+
+    @abstractmethod
+    def leave_failed(self, error: BaseException) -> None:
+        """The block raised."""
+
+    @property
+    def is_current(self) -> bool:
+        return self._opened is not None
+
+    def become_current(self, position: Position, span: RecordedSpan) -> None:
+        self._opened = current_position.set(position)
+        self._token = otel_context.attach(set_span_in_context(span))
+
+    def exit(self) -> None:
+        """Make current again what was before; a block left in another task has nothing to give back."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            try:
+                current_position.reset(opened)
+            except ValueError:
+                return
+            otel_context.detach(self._token)
+
+    def __enter__(self) -> Self:
+        with _entering:
+            self.enter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        with _leaving:
+            if error is None:
+                self.leave_block()
+            else:
+                self.leave_failed(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self
+        yield
