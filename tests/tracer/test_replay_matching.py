@@ -40,10 +40,12 @@ def recorded(key: str, result: Any = None, **changes: Any) -> dict[str, Any]:
     return step | changes
 
 
-def bundle_of(*steps: dict[str, Any], mode: str = "resume", effects: tuple[dict[str, Any], ...] = ()) -> Bundle:
+def bundle_of(
+    *steps: dict[str, Any], mode: str = "resume", status: str = "failed", effects: tuple[dict[str, Any], ...] = ()
+) -> Bundle:
     page = {
         "schema": "replay-bundle/1",
-        "run": {"run_id": "1" * 32, "root_span_id": "3" * 16, "name": "handle", "status": "failed", "input": {}},
+        "run": {"run_id": "1" * 32, "root_span_id": "3" * 16, "name": "handle", "status": status, "input": {}},
         "lineage": [{"run_id": "1" * 32, "mode": None, "generation": 0, "status": "failed", "at": None}],
         "target": {
             "mode": mode,
@@ -127,6 +129,15 @@ def test_a_call_that_moved_to_another_scope_is_found_by_its_input() -> None:
     assert isinstance(decision, Served)
     assert (decision.match, decision.record.result) == ("loose", "kept")
     assert [one.kind for one in replay.report.divergences] == ["order_changed"]
+
+
+@pytest.mark.parametrize(("status", "kinds"), [("failed", []), ("completed", ["missing_step"])])
+def test_a_call_past_the_record_is_a_difference_only_if_the_run_had_ended(status: str, kinds: list[str]) -> None:
+    replay = Replay(bundle_of(recorded("k0", "kept"), status=status))
+    replay.on_call(call("k0"))
+
+    assert replay.on_call(call("k1")) == Live()
+    assert [one.kind for one in replay.report.divergences] == kinds
 
 
 def test_another_version_of_a_step_is_not_found_by_its_input() -> None:

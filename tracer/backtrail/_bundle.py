@@ -7,6 +7,7 @@ its digest before its shape, its shape before its content; nothing in it names c
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
@@ -85,7 +86,7 @@ class StepRecord(Part):
     cost_usd: float | None = None
     source: Source | None
 
-    @property
+    @cached_property
     def scope_text(self) -> str:
         return canonical_text(self.scope)
 

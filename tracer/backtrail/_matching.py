@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from ._bundle import StepRecord
-from ._frontier import Frontier
+from ._frontier import Frontier, Scope
 from ._identity import StepCall
 
 
@@ -56,6 +56,10 @@ class Records:
             (step for step in same_name if step.agent_key == call.agent_key and step.scope_text == call.scope),
             next((step for step in same_name if step.agent_name == call.agent_name), None),
         )
+
+    def is_used_up(self, scope: Scope) -> bool:
+        """Whether every recorded call of this scope has been made."""
+        return not any(step.scope_text == scope for step in self._unused.values())
 
     def take(self, record: StepRecord, *, with_nested: bool) -> None:
         self._unused.pop(record.step_key, None)

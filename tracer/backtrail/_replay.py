@@ -192,6 +192,8 @@ class Replay:
     def _records_miss(self, call: StepCall) -> None:
         if self._frontier.is_live(call.scope):
             return  # past the record: new work is what a resumed run is for
+        if self.bundle.run.status != "completed" and self._records.is_used_up(call.scope):
+            return  # the record of this scope was cut off here by what ended the run
         nearest = self._records.nearest(call)
         if nearest is None or not self._is_same_place(call, nearest):
             self._diverged("missing_step", call, "there is no record of this call", nearest)
