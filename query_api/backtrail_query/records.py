@@ -148,6 +148,7 @@ def seqs_of(span: SpanRow) -> list[int]:
 
 
 _SEQ_ATTRIBUTES = (
+    semconv.RUN_SEQ_MAX,
     semconv.STEP_SEQ_START,
     semconv.STEP_SEQ_END,
     semconv.AGENT_SEQ_START,
