@@ -15,7 +15,7 @@ help:  ## Show this list
 
 install: .venv/.ready  ## Set up ./.venv with both packages and the tools (the other targets do this by themselves)
 
-demo: .venv/.ready  ## Trace an agent that fails, look at the run, and replay it: about 20 seconds
+demo: .venv/.ready  ## Trace an agent that fails, look at the run, and replay it: about ten seconds
 	@$(BIN)/python -m examples.demo
 
 serve: .venv/.ready  ## Start the server on 127.0.0.1:4318 (HTTP) and 127.0.0.1:4317 (OTLP/gRPC)
