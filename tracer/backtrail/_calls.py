@@ -24,7 +24,6 @@ from ._scope import Position, current_position
 if TYPE_CHECKING:
     from ._run import RunRuntime
     from ._run_context import RunContext
-    from ._signature import Signature
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -119,7 +118,6 @@ def provide(position: Position, cls: type) -> Any:
 def wrap(
     function: Callable[..., R],
     begin: Begin,
-    signature: Signature,
     *,
     begins_when_awaited: bool = False,
     outside: Callable[[Callable[..., R]], Callable[..., R]] | None = None,
@@ -174,7 +172,6 @@ def wrap(
         return mark_coroutine(configured) if is_async else configured
 
     wrapper.with_options = with_options  # type: ignore[attr-defined]
-    wrapper.signature = signature  # type: ignore[attr-defined]
     return cast("Decorated[R]", mark_coroutine(wrapper) if is_async else wrapper)
 
 

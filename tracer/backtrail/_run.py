@@ -12,13 +12,13 @@ import os
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
-from . import _agents, _tasks, semconv
+from opentelemetry.trace import SpanContext, get_current_span
+
+from . import _agents, semconv
 from ._agent_context import AgentContext
 from ._boundary import logger, never_raise
 from ._codec import Encoded, encode
@@ -30,7 +30,6 @@ from ._run_context import RunContext
 from ._scope import Position, Scope
 from ._span import RecordedSpan
 from ._state import State
-from ._tasks import Branch
 from ._totals import Totals
 from ._turns import TurnClock
 from .errors import ResultNotReplayableError
@@ -132,8 +131,7 @@ class RunRuntime:
             self.step_count += 1
             if step.status == "completed":
                 self.last_step_key = step.call.step_key
-            if step.deltas:
-                self.writing_steps.pop(step.call.step_key, None)
+            self.writing_steps.pop(step.call.step_key, None)
 
     # --- Encoding ---------------------------------------------------------------------------------
 
@@ -145,13 +143,7 @@ class RunRuntime:
         return encoded
 
     def encode_error(self, error: BaseException) -> Encoded:
-        reasons: list[Encoded] = []
-
-        def part(value: Any) -> Any:
-            reasons.append(encode(value))
-            return reasons[-1].json
-
-        return Encoded(encode_error(error, part))
+        return Encoded(encode_error(error, lambda value: encode(value).json))
 
     def _warn_unreplayable(self, encoded: Encoded) -> None:
         message = f"{encoded.detail} cannot be kept in a recording ({encoded.reason}); a replay cannot give it back"
@@ -196,10 +188,8 @@ class RunRuntime:
             agent.start()
         return agent
 
-    def parent_span(self) -> Any:
+    def parent_span(self) -> SpanContext:
         """The span that is current, if it is of this run; else the run's own."""
-        from opentelemetry.trace import get_current_span
-
         current = get_current_span().get_span_context()
         return current if current.trace_id == self.trace_id else self.span.context
 
@@ -207,7 +197,8 @@ class RunRuntime:
 
     def complete(self, result: Any) -> Done:
         for agent in reversed(self.agents):
-            agent.complete(None) if agent.status == "open" else None
+            if agent.status == "open":
+                agent.complete(None)
         self.given_result = (result,)
         return DONE
 
@@ -219,21 +210,6 @@ class RunRuntime:
         with never_raise("failing a run"):
             finish_failed(self, error)
         return DONE
-
-    def branch(self, key: str) -> Branch:
-        return Branch(_active(self), key)
-
-    def run_in_thread(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
-        return _tasks.run_in_thread(_active(self), function, *args, **kwargs)
-
-    def submit(self, executor: Executor, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
-        return _tasks.submit(_active(self), executor, function, *args, **kwargs)
-
-
-def _active(runtime: RunRuntime) -> Position:
-    from ._run_context import active_position
-
-    return active_position()
 
 
 def _after_fork() -> None:

@@ -15,9 +15,11 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
+from . import _tasks
 from ._checkpoint import Checkpoint, checkpoint, checkpoint_sync
 from ._deltas import delete_state, get_state, set_state
 from ._scope import Position, current_position
+from ._tasks import Branch
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from ._agent_context import AgentContext
     from ._done import Done
     from ._run import RunInfo
-    from ._tasks import Branch
     from ._totals import Totals
     from .client import Client
 
@@ -160,15 +161,15 @@ class RunContext:
 
     def branch(self, key: str) -> Branch:
         """Name what follows in this block, so that steps in it are told apart from those of other branches."""
-        return active_position().runtime.branch(key)
+        return Branch(active_position(), key)
 
     def run_in_thread(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
         """`asyncio.to_thread`, with the run carried into the thread."""
-        return active_position().runtime.run_in_thread(function, *args, **kwargs)
+        return _tasks.run_in_thread(active_position(), function, *args, **kwargs)
 
     def submit(self, executor: Executor, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
         """`executor.submit`, with the run carried into the thread."""
-        return active_position().runtime.submit(executor, function, *args, **kwargs)
+        return _tasks.submit(active_position(), executor, function, *args, **kwargs)
 
     def now(self) -> datetime:
         """The time, the same again in a replay."""

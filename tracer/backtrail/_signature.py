@@ -151,15 +151,11 @@ def _resolve_hints(function: Callable[..., Any]) -> dict[str, Any]:
 def _resolve(annotation: Any, namespace: dict[str, Any]) -> Any:
     if not isinstance(annotation, str):
         return annotation
-    reference = types.SimpleNamespace(__annotations__={"it": annotation}, __wrapped__=None)
+    holder = type("Holder", (), {"__annotations__": {"it": annotation}})
     try:
-        return typing.get_type_hints(_holder(reference.__annotations__), namespace, include_extras=True)["it"]
+        return typing.get_type_hints(holder, namespace, include_extras=True)["it"]
     except Exception:
         return _context_by_name(annotation)
-
-
-def _holder(annotations: dict[str, Any]) -> type:
-    return type("_Holder", (), {"__annotations__": annotations})
 
 
 def _context_by_name(annotation: str) -> Any:

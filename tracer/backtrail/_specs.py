@@ -100,7 +100,7 @@ class RunSpec(_Spec):
             args, kwargs = _swap(given, runtime.context, args, kwargs)
             return call, *signature.inject(args, kwargs, call.provide)
 
-        return wrap(function, begin, signature, begins_when_awaited=True)
+        return wrap(function, begin, begins_when_awaited=True)
 
     def _open(self) -> RunContext:
         current = current_position.get()
@@ -162,7 +162,7 @@ class AgentSpec(_Spec):
             return activity, *signature.inject(args, kwargs, activity.provide)
 
         # An agent that is called outside a run is one.
-        return wrap(function, begin, signature, outside=lambda wrapper: RunSpec(name)(wrapper))
+        return wrap(function, begin, outside=lambda wrapper: RunSpec(name)(wrapper))
 
     def __enter__(self) -> AgentContext:
         with never_raise("starting an agent"):
@@ -239,7 +239,7 @@ class StepSpec(_Spec):
                 args, kwargs = signature.inject(args, kwargs, activity.provide)
             return activity, args, kwargs
 
-        return wrap(function, begin, signature)
+        return wrap(function, begin)
 
     def __enter__(self) -> StepContext:
         position = current_position.get()

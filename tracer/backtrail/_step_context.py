@@ -248,9 +248,11 @@ class StepContext(Block):
         if span is None:
             return
         runtime = self._position.runtime
-        if self.deltas:
-            ending[semconv.STEP_DELTAS] = payload_text(self.deltas, runtime.recorder.max_payload_bytes)
-        runtime.number_step_end(self, ending)
+        with runtime.lock:
+            # Another thread may be writing state for this step: its delta is here, or in a span of its own.
+            if self.deltas:
+                ending[semconv.STEP_DELTAS] = payload_text(self.deltas, runtime.recorder.max_payload_bytes)
+            runtime.number_step_end(self, ending)
         span.attributes.update(ending)
         self._start_attributes = {}
         self.deltas = None
