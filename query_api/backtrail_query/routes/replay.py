@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from backtrail_query.bundle import NotReplayable, Wish, build_page
 from backtrail_query.errors import RunNotFound
 from backtrail_query.lineage import load_lineage
+from backtrail_query.models import Problem
 from backtrail_query.params import Project, Reader, RunId
 from backtrail_store.rows import SpanRow
 
@@ -17,6 +18,14 @@ router = APIRouter(tags=["replay"])
 
 
 EXAMPLES: dict[str, Example] = {"resume": {"value": {"mode": "resume", "at": "failure"}}}
+ANSWER = {
+    "schema": "replay-bundle/1",
+    "run": {"run_id": "5b8efff798038103d269b633813fc60c", "name": "handle", "status": "failed", "input": {"q": "hi"}},
+    "target": {"mode": "resume", "at": "failure", "step_key": "9c41…", "seq": 14, "reuse": "matching"},
+    "steps": [{"step_key": "1f0a…", "name": "search", "replay_policy": "cached", "result": ["a", "b"]}],
+    "page": {"next": None},
+    "sha256": "3ba8…",
+}
 
 
 class BundleRequest(BaseModel):
@@ -38,18 +47,19 @@ class BundleRequest(BaseModel):
     response_class=Response,
     responses={
         200: {
-            "content": {"application/json": {"schema": {"type": "object"}}},
+            "content": {"application/json": {"schema": {"type": "object"}, "example": ANSWER}},
             "description": "a page of the bundle, canonical JSON with its own sha256",
-        }
+        },
+        400: {"model": Problem, "description": "an unknown mode or point; the detail names those there are"},
+        404: {"model": Problem, "description": "no such run in this project"},
+        409: {"model": Problem, "description": "a trace that no Backtrail run recorded"},
     },
 )
 def get_replay_bundle(
     run_id: RunId,
     project: Project,
     reader: Reader,
-    request: Annotated[
-        BundleRequest, Body(openapi_examples={"resume": {"value": {"mode": "resume", "at": "failure"}}})
-    ],
+    request: Annotated[BundleRequest, Body(openapi_examples=EXAMPLES)],
 ) -> Response:
     wish = Wish.of(request.mode, request.at)
 
