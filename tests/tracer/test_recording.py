@@ -499,3 +499,52 @@ def test_a_step_with_a_side_effect_is_known_before_its_body_runs() -> None:
     assert seen == [["main", "invoke_agent default", "pay"]]
     step = attributes(spans.named("pay"))
     assert step["backtrail.step.result"] == f'"{step["backtrail.step.idempotency_key"]}"'
+
+
+def test_a_thousand_tasks_keep_their_own_parents_and_results() -> None:
+    @backtrail.step
+    async def think(n: int) -> int:
+        await asyncio.sleep(0)
+        return n
+
+    @backtrail.agent
+    async def worker(n: int) -> int:
+        first = await think(n)
+        return first + await think(n)
+
+    @backtrail.run
+    async def main() -> list[int]:
+        return await asyncio.gather(*(worker(n) for n in range(1_000)))
+
+    with capture_spans() as spans:
+        assert asyncio.run(main()) == [2 * n for n in range(1_000)]
+
+    agents = {ids(span)[0]: attributes(span) for span in spans.of_kind("agent")}
+    steps = spans.of_kind("step")
+    assert len({attributes(step)["backtrail.step.key"] for step in steps}) == 2_000
+    for step in steps:
+        agent = agents[ids(step)[1] or 0]
+        assert attributes(step)["backtrail.agent.key"] == agent["backtrail.agent.key"]
+        assert agent["backtrail.agent.input"] == f'{{"n":{attributes(step)["backtrail.step.result"]}}}'
+
+
+def test_callables_without_a_name_can_be_recorded() -> None:
+    import functools
+
+    class Search:
+        def __call__(self, query: str) -> str:
+            return query
+
+    class Later:
+        async def __call__(self, query: str) -> str:
+            return query
+
+    search, tail, later = backtrail.step(Search()), backtrail.step(functools.partial(max, 3)), backtrail.step(Later())
+
+    @backtrail.run
+    async def main() -> tuple[str, int, str]:
+        return search("x"), tail(7), await later("y")
+
+    with capture_spans() as spans:
+        assert asyncio.run(main()) == ("x", 7, "y")
+    assert [span.name for span in spans.of_kind("step")] == ["Search", "partial", "Later"]

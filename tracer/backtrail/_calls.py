@@ -154,7 +154,7 @@ def wrap(
 
     def named(coroutine: Any) -> Any:
         # Task frames are counted by the name of the coroutine: it has to be the user's.
-        coroutine.__qualname__ = function.__qualname__
+        coroutine.__qualname__ = qualname_of(function)
         return coroutine
 
     @functools.wraps(function)
@@ -181,6 +181,15 @@ def _check_options(options: dict[str, Any]) -> None:
         raise TypeError(f"with_options() got an unexpected keyword argument {min(unknown)!r}")
 
 
+def name_of(function: Callable[..., Any]) -> str:
+    """Its name; that of its class for an object that can be called."""
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def qualname_of(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
 def mark_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
     """Have frameworks see the plain `def` for what it returns."""
     if sys.version_info >= (3, 12):
@@ -191,6 +200,8 @@ def mark_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
     """Whether calling it gives a coroutine: an `async def`, or something of ours around one."""
+    if inspect.iscoroutinefunction(getattr(type(function), "__call__", None)):  # noqa: B004  (an object's own method)
+        return True
     if sys.version_info >= (3, 12):
         return inspect.iscoroutinefunction(function)
     marker = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]

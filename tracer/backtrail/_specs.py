@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ._agent_context import AgentContext
 from ._agents import plan_agent
 from ._boundary import never_raise
-from ._calls import Activity, Decorated, Opening, RunCall, acknowledge, wrap
+from ._calls import Activity, Decorated, Opening, RunCall, acknowledge, name_of, qualname_of, wrap
 from ._codec import encode
 from ._modules import module_name
 from ._recorder import Recorder
@@ -79,8 +79,8 @@ class RunSpec(_Spec):
 
     def __call__(self, function: Callable[..., R]) -> Decorated[R]:
         signature = Signature(function)
-        name = self._name or function.__name__
-        entrypoint = f"{module_name(function)}:{function.__qualname__}"
+        name = self._name or name_of(function)
+        entrypoint = f"{module_name(function)}:{qualname_of(function)}"
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Opening:
             given = _given_context(signature, args, kwargs, options)
@@ -141,7 +141,7 @@ class AgentSpec(_Spec):
 
     def __call__(self, function: Callable[..., R]) -> Decorated[R]:
         signature = Signature(function)
-        name = self._name or function.__name__
+        name = self._name or name_of(function)
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Opening | None:
             position = current_position.get()
@@ -224,7 +224,7 @@ class StepSpec(_Spec):
 
     def __call__(self, function: Callable[..., R]) -> Decorated[R]:
         signature = Signature(function, self._ignore)
-        name = self._name or function.__name__
+        name = self._name or name_of(function)
         plan: StepPlan | None = None
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Opening | None:
