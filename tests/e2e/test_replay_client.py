@@ -124,7 +124,37 @@ def test_functions_without_an_event_loop_are_replayed_too(client: Client, log: L
     assert (result.value, result.hits, result.live) == (6, 3, 1)
 
 
-async def test_what_cannot_be_replayed_is_refused_in_a_sentence(client: Client, log: Log) -> None:
+async def test_methods_and_agents_called_by_themselves_are_runs_too(client: Client, log: Log) -> None:
+    @backtrail.step
+    async def answer(question: str, ctx: RunContext) -> str:
+        log.ran("answer")
+        log.run_id = ctx.run.run_id
+        return question.upper()
+
+    class Desk:
+        sign = "!"
+
+        @backtrail.run
+        async def handle(self, question: str) -> str:
+            return await answer(question) + self.sign
+
+    @backtrail.agent(name="clerk")
+    async def clerk(question: str) -> str:
+        return await answer(question)
+
+    desk = Desk()
+    await desk.handle("hi")
+    result = await client.replay(log.run_id, desk.handle)
+    assert (result.value, result.hits, result.live) == ("HI!", 1, 0)
+
+    await clerk("ho")
+    result = await client.replay(log.run_id, clerk)
+    assert (result.value, result.hits, result.live) == ("HO", 1, 0)
+
+
+async def test_what_cannot_be_replayed_is_refused_in_a_sentence(
+    client: Client, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @backtrail.run
     async def handle(text: str, ctx: RunContext) -> str:
         log.run_id = ctx.run.run_id
@@ -150,6 +180,7 @@ async def test_what_cannot_be_replayed_is_refused_in_a_sentence(client: Client, 
         await client.replay(fn=handle)
     with pytest.raises(TypeError, match="unexpected keyword argument 'overide'"):
         await client.replay(recorded, handle, overide={})  # type: ignore[call-arg]
+    monkeypatch.setattr("backtrail._replaying.SETTLE_SECONDS", 0.1)
     with pytest.raises(ApiError, match=r"no run or trace 0+1 ") as refusal:
         await client.replay("0" * 31 + "1", handle)
     assert refusal.value.status == 404

@@ -164,7 +164,8 @@ class Replaying(ABC):
         )
         replay.report.divergences.extend(differences)
         configured = function.with_options(context=restored, conversation_id=record.run.conversation_id)
-        return _Prepared(replay, partial(configured, *args, **kwargs))
+        receiver = (function.__self__,) if inspect.ismethod(function) else ()
+        return _Prepared(replay, partial(configured, *receiver, *args, **kwargs))
 
     def _find_bundle(
         self, run_id: str | None, bundle: Bundle | str | Path | None, mode: str, at: str | None, force: bool
