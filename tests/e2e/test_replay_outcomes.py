@@ -160,3 +160,27 @@ async def test_a_result_nobody_can_keep_stops_the_replay_whatever_the_program_ca
 
     result = await client.replay(recorded, handle, on_undecodable="live")
     assert (result.value, log.read()) == ("connected", ["connect"])
+
+
+async def test_a_timeout_that_now_strikes_earlier_is_reported(client: Client, log: Log) -> None:
+    @backtrail.step
+    async def quick() -> str:
+        return "in time"
+
+    @backtrail.run
+    async def handle(ctx: RunContext) -> str:
+        log.run_id = ctx.run.run_id
+        asked = asyncio.ensure_future(quick())
+        await asyncio.sleep(0)
+        if ctx.is_replaying:
+            asked.cancel()
+        try:
+            return await asked
+        except asyncio.CancelledError:
+            return "too late"
+
+    await handle()
+    result = await client.replay(log.run_id, handle)
+
+    assert result.value == "too late"
+    assert [one.kind for one in result.divergences] == ["outcome_changed"]

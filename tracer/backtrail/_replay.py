@@ -97,6 +97,11 @@ class Replay:
         await self._release.wait(record)
         self._activity.moved()
 
+    def interrupted(self, call: StepCall, record: StepRecord) -> None:
+        """A call was cancelled before it had its recorded answer: a timeout shorter than the replay's own pace."""
+        with self._lock:
+            self._diverged("outcome_changed", call, f"{record.status} in the record, and cancelled now")
+
     async def hang(self) -> None:
         """Wait to be cancelled. Returns if nothing is left that could do it: then the body has to run."""
         await hang(self._activity, self._release)

@@ -89,6 +89,7 @@ async def _answer_in_turn(replay: Replay, step: StepContext, decision: Decision)
             try:
                 await replay.released(record)
             except BaseException as error:
+                replay.interrupted(step.call, record)
                 step.finish_failed(error)
                 raise
             return _give(replay, step, record, match, recorded)
