@@ -93,7 +93,7 @@ def _connect_embedded(folder: Path, settings: dict[str, object] | None) -> Clien
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
-        (folder / ".writable").unlink()
+        (folder / ".writable").unlink(missing_ok=True)  # every thread that connects tries this
     except OSError as exc:
         raise StoreNotWritable(f"The folder {folder} cannot be written: {exc.strerror}.") from exc
     try:
