@@ -3,6 +3,7 @@
 tree, totals → **nodes** → routes/runs.py
 """
 
+from collections.abc import Set
 from typing import Literal
 
 from backtrail import semconv
@@ -47,7 +48,7 @@ def _run_totals(totals: Totals) -> JsonObject:
     }
 
 
-def _agent_views(tree: Tree, counted: frozenset[str], *, is_running: bool) -> list[JsonObject]:
+def _agent_views(tree: Tree, counted: Set[str], *, is_running: bool) -> list[JsonObject]:
     totals = sum_agents(tree, counted)
     return [
         _agent_view(node.span, totals[node.span.span_id], is_running=is_running)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from backtrail_query.tree import Tree, TreeNode
+from backtrail_store.model_calls import Candidate, counted_calls
 
 MODEL_STEP_KINDS = frozenset({"llm", "embedding", "reranker"})
 MODEL_OPERATIONS = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
@@ -100,27 +101,15 @@ def sum_below(tree: Tree, counted: Set[str]) -> dict[str, Usage]:
     return sums
 
 
-def count_calls(tree: Tree) -> frozenset[str]:
+def count_calls(tree: Tree) -> set[str]:
     """Span ids of the model calls that count, one for each real call."""
-    nodes = tree.nodes
-    calls = {node.span.span_id for node in nodes if is_model_call(node)} or {
-        node.span.span_id for node in nodes if _ran(node) and _has_usage(node)
-    }
-    parents = {child.span.span_id: node for node in nodes for child in node.children}
-    wraps_call: set[str] = set()
-    wraps_usage: set[str] = set()
-    counted: set[str] = set()
-    for node in reversed(nodes):
-        span_id = node.span.span_id
-        is_call, has_usage = span_id in calls, _has_usage(node)
-        if is_call and span_id not in (wraps_usage if has_usage else wraps_call):
-            counted.add(span_id)
-        if parent := parents.get(span_id):
-            if is_call or span_id in wraps_call:
-                wraps_call.add(parent.span.span_id)
-            if (is_call and has_usage) or span_id in wraps_usage:
-                wraps_usage.add(parent.span.span_id)
-    return frozenset(counted - _wrapped_without_usage(tree, counted))
+    candidates = [
+        Candidate(node.span.span_id, is_model_call(node), _has_usage(node))
+        for node in tree.nodes
+        if _ran(node) and (is_model_call(node) or _has_usage(node))
+    ]
+    parents = {child.span.span_id: node.span.span_id for node in tree.nodes for child in node.children}
+    return counted_calls(candidates, parents)
 
 
 def is_model_call(node: TreeNode) -> bool:
@@ -132,20 +121,6 @@ def is_model_call(node: TreeNode) -> bool:
 
 def _ran(node: TreeNode) -> bool:
     return not node.span.is_pending and not node.span.replayed
-
-
-def _wrapped_without_usage(tree: Tree, counted: set[str]) -> set[str]:
-    """Calls that report nothing inside a call that reports its usage: the same call, told once."""
-    silent: set[str] = set()
-    waiting = [(tree.root, False)]
-    while waiting:
-        node, is_told = waiting.pop()
-        span_id = node.span.span_id
-        if is_told and span_id in counted and not _has_usage(node):
-            silent.add(span_id)
-        is_told = is_told or (span_id in counted and _has_usage(node))
-        waiting.extend((child, is_told) for child in node.children)
-    return silent
 
 
 def _has_usage(node: TreeNode) -> bool:

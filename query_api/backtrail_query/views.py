@@ -2,19 +2,17 @@
 
     reader → rows → **views** → routes → JSON
 
-Dicts and not models: a trace may hold ten thousand spans, and checking each against the contract we wrote
+Dicts and not models: a run may hold ten thousand spans, and checking each against the contract we wrote
 ourselves costs more than reading them. `models.py` documents the same shapes, and the tests compare the two.
-Attribute values keep their JSON type; bytes are `{"$bytes": base64}`, NaN and infinities are strings.
 """
 
-from base64 import b64encode
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from fastapi import Response
 from pydantic_core import from_json, to_json
 
-from backtrail_store.rows import AttributeValue, EventRow, LinkRow, RunRow, SpanRow
+from backtrail_store.rows import AttributeValue, RunRow
 
 JsonObject = dict[str, object]
 
@@ -67,70 +65,6 @@ def run_view(run: RunRow) -> JsonObject:
     }
 
 
-def span_view(span: SpanRow) -> JsonObject:
-    start = span.start_time_unix_nano
-    end = start + span.duration_ns
-    return {
-        "span_id": span.span_id,
-        "parent_span_id": span.parent_span_id or None,
-        "name": span.name,
-        "kind": span.kind,
-        "status": {"code": span.status_code, "message": span.status_message},
-        "start_time_unix_nano": start,
-        "end_time_unix_nano": end,
-        "start_time": rfc3339(start),
-        "end_time": rfc3339(end),
-        "duration_ns": span.duration_ns,
-        "is_pending": span.is_pending,
-        "service_name": span.service_name,
-        "scope": {"name": span.scope_name, "version": span.scope_version},
-        "trace_state": span.trace_state,
-        "flags": span.flags,
-        "backtrail_kind": span.backtrail_kind or None,
-        "step_kind": span.step_kind or None,
-        "operation_name": span.operation_name or None,
-        "agent_name": span.agent_name or None,
-        "agent_key": span.agent_key or None,
-        "tool_name": span.tool_name or None,
-        "query": span.query or None,
-        "task_id": span.task_id or None,
-        "parent_task_id": span.parent_task_id or None,
-        "task_chain": span.task_chain,
-        "depth": span.depth,
-        "retry_count": span.retry_count,
-        "conversation_id": span.conversation_id or None,
-        "user_id": span.user_id or None,
-        "environment": span.environment or None,
-        "provider_name": span.provider_name or None,
-        "request_model": span.request_model or None,
-        "response_model": span.response_model or None,
-        "input_tokens": span.input_tokens,
-        "output_tokens": span.output_tokens,
-        "cache_read_input_tokens": span.cache_read_input_tokens,
-        "cache_write_input_tokens": span.cache_write_input_tokens,
-        "reasoning_output_tokens": span.reasoning_output_tokens,
-        "reported_cost_usd": span.reported_cost_usd,
-        "cost_usd": span.cost_usd,
-        "error_type": span.error_type or None,
-        "step_key": span.step_key or None,
-        "seq": span.seq,
-        "replayed": span.replayed,
-        "attributes": attributes_view(span.attributes),
-        "resource": attributes_view(span.resource),
-        "events": [_event_view(event) for event in span.events],
-        "links": [_link_view(link) for link in span.links],
-    }
-
-
-def attributes_view(attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
-    if bytes not in map(type, attributes.values()):
-        return attributes
-    return {
-        key: {"$bytes": b64encode(value).decode()} if isinstance(value, bytes) else value
-        for key, value in attributes.items()
-    }
-
-
 def payload_view(value: AttributeValue) -> object:
     """A payload attribute as the JSON it holds; text that is no JSON stands as it is."""
     if not isinstance(value, str):
@@ -140,21 +74,3 @@ def payload_view(value: AttributeValue) -> object:
     except ValueError:
         return value
     return decoded
-
-
-def _event_view(event: EventRow) -> JsonObject:
-    return {
-        "time_unix_nano": event.time_unix_nano,
-        "time": rfc3339(event.time_unix_nano),
-        "name": event.name,
-        "attributes": attributes_view(event.attributes),
-    }
-
-
-def _link_view(link: LinkRow) -> JsonObject:
-    return {
-        "trace_id": link.trace_id,
-        "span_id": link.span_id,
-        "trace_state": link.trace_state,
-        "attributes": attributes_view(link.attributes),
-    }

@@ -126,12 +126,15 @@ class ClientPool:
         for _ in range(size):
             self._clients.put(None)
         self._size = size
+        self._is_closed = False
         self._address = address
         self._settings = settings
 
     @contextmanager
     def borrow(self, refusal: type[StoreError] = StoreError) -> Iterator[Client]:
         """A client, waiting for one if all are out. What ClickHouse raises leaves as StoreUnavailable or `refusal`."""
+        if self._is_closed:
+            raise StoreUnavailable("The store has been closed.")
         client = self._clients.get()
         try:
             if client is None:
@@ -142,6 +145,8 @@ class ClientPool:
             self._clients.put(client)
 
     def close(self) -> None:
+        """Waits for the borrowers; afterwards nothing is lent."""
+        self._is_closed = True
         for _ in range(self._size):
             client = self._clients.get()
             if client is not None:

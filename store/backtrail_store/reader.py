@@ -14,7 +14,9 @@ from typing import Any
 
 from backtrail_store.attributes import join_payload, read_values
 from backtrail_store.client import ClientPool
+from backtrail_store.model_calls import Candidate, counted_calls
 from backtrail_store.rows import AttributeValue, EventRow, LinkRow, RunFilter, RunRow, RunStatus, SpanRow
+from backtrail_store.trace_json import span_objects
 
 QUERIES = {
     file.name.removesuffix(".sql"): file.read_text()
@@ -24,6 +26,8 @@ QUERIES = {
 READ_SETTINGS: dict[str, object] = {
     # A row's partition follows its immutable start time, so versions of one row never lie in two.
     "do_not_merge_across_partitions_select_final": 1,
+    # Safe because trace_id, the column of the only skip index, is part of the sorting key.
+    "use_skip_indexes_if_final_exact_mode": 0,
     "max_threads": 2,
 }
 SILENCE_NS = 60 * 10**9
@@ -61,15 +65,30 @@ class TraceReader:
 
     def get_trace(self, project: str, trace_id: str, *, payloads: bool = True) -> list[SpanRow]:
         """A trace's spans by start time and span id, empty if unknown; payload texts on request."""
-        rows = self._query("get_trace", project=project, trace_id=trace_id)
+        rows = self._query("get_trace", project=project, trace_id=trace_id, outline=False)
+        contents = self._contents(project, trace_id, rows) if payloads else None
+        return [_span(row, contents) for row in rows]
+
+    def get_outline(self, project: str, trace_id: str) -> list[SpanRow]:
+        """A trace's spans with what a tree needs: events, links and resources are left out, and so are the attributes
+        and payloads of all spans but runs and agents; see get_trace.sql."""
+        rows = self._query("get_trace", project=project, trace_id=trace_id, outline=True)
+        hashes = {piece for row in rows for payload in row["payloads"].values() for piece in payload["hashes"]}
+        contents = self._contents(project, trace_id, rows, sorted(hashes)) if hashes else {}
+        return [_span(row, contents) for row in rows]
+
+    def get_trace_json(self, project: str, trace_id: str) -> list[str]:
+        """A trace's spans as JSON objects, payloads included, in get_trace's order; see trace_json.sql."""
+        rows = self._query("trace_json", project=project, trace_id=trace_id)
+        return list(span_objects(rows, self._contents(project, trace_id, rows)))
+
+    def _contents(self, project: str, trace_id: str, rows: Sequence[Row], hashes: Sequence[int] = ()) -> dict[int, str]:
         if not rows:
-            return []
-        contents: dict[int, str] = {}
-        if payloads:
-            first, last = rows[0]["start_time_unix_nano"], rows[-1]["start_time_unix_nano"]
-            found = self._query("get_contents", project=project, trace_id=trace_id, start=first, end=last)
-            contents = {row["hash"]: row["content"] for row in found}
-        return [_span(row, contents if payloads else None) for row in rows]
+            return {}
+        first, last = rows[0]["start_time_unix_nano"], rows[-1]["start_time_unix_nano"]
+        bounds = {"trace_id": trace_id, "start": first, "end": last, "hashes": list(hashes)}
+        found = self._query("get_contents", project=project, **bounds)
+        return {row["hash"]: row["content"] for row in found}
 
     def _roots(self, project: str, where: RunFilter, *, run_id: str = "") -> Sequence[Row]:
         before_time, before_id = where.before or (_FAR_FUTURE, "")
@@ -127,22 +146,28 @@ def _run(root: Row, totals: Row) -> RunRow:
         replay_mode=root["replay_mode"],
         error_type=root["error_type"],
         error_message=root["status_message"],
-        **{name: totals[name] for name in _TOTALS},
+        **{name: totals[name] for name in _COUNTS},
+        **_usage(totals),
     )
 
 
-_TOTALS = (
-    "span_count",
-    "agent_count",
-    "step_count",
-    "error_count",
-    "replayed_count",
-    "llm_calls",
-    "input_tokens",
-    "output_tokens",
-    "cost_usd",
-    "unpriced_calls",
-)
+_COUNTS = ("span_count", "agent_count", "step_count", "error_count", "replayed_count")
+
+
+def _usage(totals: Row) -> dict[str, Any]:
+    """The tokens and cost of the model calls that count; None where none of them said."""
+    candidates = [Candidate(span_id, is_call, has_usage) for span_id, is_call, has_usage, *_ in totals["calls"]]
+    parents = dict(zip(totals["span_ids"], totals["parent_ids"], strict=True))
+    counted = counted_calls(candidates, parents)
+    calls = [call for call in totals["calls"] if call[0] in counted]
+    inputs, outputs, costs = ([call[part] for call in calls if call[part] is not None] for part in (3, 4, 5))
+    return {
+        "llm_calls": len(calls),
+        "input_tokens": sum(inputs) if inputs else None,
+        "output_tokens": sum(outputs) if outputs else None,
+        "cost_usd": sum(costs) if costs else None,
+        "unpriced_calls": len(calls) - len(costs),
+    }
 
 
 def _run_status(root: Row, totals: Row) -> RunStatus:

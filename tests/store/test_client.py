@@ -71,3 +71,11 @@ def test_a_folder_that_another_process_has_open_is_refused(tmp_path: Path) -> No
 def test_the_embedded_engine_keeps_to_one_folder_in_a_process(store_dsn: str, tmp_path: Path) -> None:
     with open_store(store_dsn), pytest.raises(StoreError), open_store(f"chdb://{tmp_path}/other"):
         pass
+
+
+def test_a_closed_store_says_so_instead_of_waiting_for_ever(store_dsn: str) -> None:
+    with open_store(store_dsn) as store:
+        pass
+
+    with pytest.raises(StoreUnavailable, match="closed"):
+        store.ping()

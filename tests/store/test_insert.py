@@ -19,6 +19,7 @@ from tests.factories import (
     otlp_request,
     plain_span,
     run_span,
+    span_id,
     step_span,
 )
 
@@ -317,3 +318,43 @@ def test_after_one_view_failed_the_same_batch_fills_only_what_is_missing(store: 
     with store._writers.borrow() as client:
         rows = client.query("SELECT (SELECT count() FROM spans), (SELECT count() FROM contents)").result_rows
     assert rows == [(2, 1)]
+
+
+def test_the_json_of_a_trace_says_what_its_rows_say(insert: Insert, store: Store) -> None:
+    attributes: dict[str, Value] = {
+        'a "quoted" key\n': 'text "quoted" \\ \n é 🦜 \u2028',
+        "whole": 1.0,
+        "tiny": 5e-324,
+        "huge": 1e300,
+        "largest": 2**63 - 1,
+        "no": False,
+        "nothing": None,
+        "words": ["a", 'b"'],
+        "map": {"x": [1, {"y": None}]},
+        "long map": {"text": "word " * 500},
+        "gen_ai.input.messages": json.dumps([{"role": "user", "content": 'q"\n'}, {"role": "tool"}]),
+        "gen_ai.tool.call.arguments": {"city": "Ulm"},
+        "gen_ai.tool.call.result": "",
+    }
+    event = Span.Event(name='e"', time_unix_nano=START, attributes=key_values({"n": 1.0}))
+    link = Span.Link(trace_id=b"\x01" * 16, span_id=b"\x02" * 8, attributes=key_values({"b": True}))
+    insert(run_span(), step_span(attributes=attributes), plain_span("x", id_=span_id(8), events=[event], links=[link]))
+
+    rows = store.reader.get_trace("default", TRACE)
+    found = [json.loads(text) for text in store.reader.get_trace_json("default", TRACE)]
+
+    assert [span["attributes"] for span in found] == [row.attributes for row in rows]
+    assert [span["span_id"] for span in found] == [row.span_id for row in rows]
+    assert type(next(span for span in found if "whole" in span["attributes"])["attributes"]["whole"]) is float
+    [with_event] = [span for span in found if span["events"]]
+    assert with_event["events"][0]["attributes"] == {"n": 1.0}
+    assert with_event["links"][0]["attributes"] == {"b": True}
+
+
+def test_json_has_words_for_the_numbers_it_cannot_write(insert: Insert, store: Store) -> None:
+    insert(plain_span(attributes={"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf"), "raw": b"\x00\xff"}))
+
+    [text] = store.reader.get_trace_json("default", TRACE)
+
+    expected = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity", "raw": {"$bytes": "AP8="}}
+    assert json.loads(text)["attributes"] == expected

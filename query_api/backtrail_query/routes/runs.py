@@ -51,7 +51,7 @@ def list_runs(
 def get_run(run_id: RunId, project: Project, reader: Reader) -> Response:
     """One run: summary, input and outcome, agents, and everything that happened as a tree."""
     run = reader.get_run(project, run_id)
-    spans = reader.get_trace(project, run_id)
+    spans = reader.get_outline(project, run_id)
     if run is None or not spans:
         raise RunNotFound(run_id)
     return json_response(run_with_tree(run, build_tree(spans)))

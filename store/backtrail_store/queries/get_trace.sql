@@ -1,5 +1,7 @@
--- All spans of a trace, the newest version of each; bounded by the hours in which its index finds it.
+-- All spans of a trace, the newest version of each; bounded by the hours in which its index finds it. An outline has
+-- what a tree shows: all attributes of runs and agents only, of other spans their status, and nothing that is a list.
 WITH
+  {outline:Bool} AND parent_span_id != '' AND backtrail_kind NOT IN ('run', 'agent') AS bare,
   (SELECT min(start_time) FROM spans WHERE project = {project:String} AND trace_id = {trace_id:String}) AS first,
   (SELECT max(start_time) FROM spans WHERE project = {project:String} AND trace_id = {trace_id:String}) AS last
 SELECT
@@ -47,13 +49,13 @@ SELECT
   step_key,
   seq,
   replayed,
-  attributes,
-  resource,
-  events,
-  links,
-  attribute_types,
+  if(bare, mapFilter((key, value) -> key IN ('backtrail.step.status', 'backtrail.pending.kind'), attributes), attributes) AS attributes,
+  if({outline:Bool}, CAST(map(), 'Map(LowCardinality(String), LowCardinality(String))'), resource) AS resource,
+  if({outline:Bool}, [], events) AS events,
+  if({outline:Bool}, [], links) AS links,
+  if(bare, CAST(map(), 'Map(LowCardinality(String), LowCardinality(String))'), attribute_types) AS attribute_types,
   resource_types,
-  payloads,
+  if(bare, CAST(map(), 'Map(LowCardinality(String), Tuple(form Enum8(''whole'' = 0, ''list'' = 1, ''spaced list'' = 2), hashes Array(UInt64)))'), payloads) AS payloads,
   flagged
 FROM spans FINAL
 WHERE project = {project:String}

@@ -1,0 +1,33 @@
+"""Each real model call counts once, however many spans tell of it."""
+
+import pytest
+
+from backtrail_store.model_calls import Candidate, counted_calls
+
+
+def call(span_id: str, *, usage: bool = True) -> Candidate[str]:
+    return Candidate(span_id, is_call=True, has_usage=usage)
+
+
+def agent(span_id: str) -> Candidate[str]:
+    return Candidate(span_id, is_call=False, has_usage=True)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "parents", "counted"),
+    [
+        ([call("a"), call("b")], {"a": "root", "b": "root"}, {"a", "b"}),
+        ([call("outer"), call("inner")], {"outer": "root", "http": "outer", "x": "http", "inner": "x"}, {"inner"}),
+        ([call("outer"), call("inner", usage=False)], {"inner": "outer"}, {"outer"}),
+        ([call("outer", usage=False), call("inner", usage=False)], {"inner": "outer"}, {"inner"}),
+        ([call("outer", usage=False), call("inner")], {"inner": "outer"}, {"inner"}),
+        ([agent("a"), call("b")], {"b": "a"}, {"b"}),
+        ([agent("a"), agent("b")], {"b": "a"}, {"b"}),
+        ([call("a"), call("b")], {"a": "b", "b": "a"}, set()),
+        ([], {}, set()),
+    ],
+)
+def test_the_innermost_with_usage_counts(
+    candidates: list[Candidate[str]], parents: dict[str, str], counted: set[str]
+) -> None:
+    assert counted_calls(candidates, parents) == counted
