@@ -7,7 +7,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from backtrail import semconv
 from backtrail.canonical import value_hash
-from tests.factories import ROOT_ID, START, TRACE_ID, plain_span, span_id
+from tests.factories import ROOT_ID, START, TRACE_ID, Attributes, plain_span, span_id
 
 RUN_ID = TRACE_ID.hex()
 GAP_ID = "6" * 32
@@ -89,8 +89,7 @@ def pay_step() -> Span:
         semconv.AGENT_KEY: AGENT_KEY,
         semconv.ERROR_TYPE: "TimeoutError",
     }
-    failed = {"status": Status.STATUS_CODE_ERROR, "message": "the bank does not answer"}
-    return span(4, "execute_tool pay", "step", attributes, parent=span_id(5), **failed)
+    return as_failed(span(4, "execute_tool pay", "step", attributes, parent=span_id(5)))
 
 
 def agent() -> Span:
@@ -102,12 +101,11 @@ def agent() -> Span:
         semconv.GEN_AI_AGENT_NAME: "refunds",
         semconv.GEN_AI_OPERATION_NAME: "invoke_agent",
     }
-    failed = {"status": Status.STATUS_CODE_ERROR, "message": "the bank does not answer"}
-    return span(5, "invoke_agent refunds", "agent", attributes, start=START + MILLISECOND, **failed)
+    return as_failed(span(5, "invoke_agent refunds", "agent", attributes, start=START + MILLISECOND))
 
 
 def run() -> Span:
-    attributes = {
+    attributes: Attributes = {
         semconv.KIND: "run",
         semconv.PROCESS: "c0ffee00",
         semconv.NUMBER: 6,
@@ -121,8 +119,13 @@ def run() -> Span:
         semconv.QUERY: "my lamp is broken",
         semconv.ERROR_TYPE: "TimeoutError",
     }
-    failed = {"status": Status.STATUS_CODE_ERROR, "message": "the bank does not answer"}
-    return plain_span("support", attributes=attributes, **failed)
+    return as_failed(plain_span("support", attributes=attributes))
+
+
+def as_failed(span: Span) -> Span:
+    span.status.code = Status.STATUS_CODE_ERROR
+    span.status.message = "the bank does not answer"
+    return span
 
 
 def pending_run() -> Span:

@@ -154,7 +154,7 @@ def recorder(*, initial: Values | None = None) -> Recorder:
 
 
 places = st.tuples(st.sampled_from(SCOPES), st.sampled_from(KEYS))
-values = st.one_of(
+values: st.SearchStrategy[object] = st.one_of(
     st.integers(-3, 3), st.text("ab", max_size=3), st.just([]), st.just({}), st.lists(st.integers(0, 2), max_size=2)
 )
 kinds = st.sampled_from(["set", "delete", "append", "text", "merge"])

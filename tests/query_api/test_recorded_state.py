@@ -15,7 +15,7 @@ from backtrail_query.evidence import gather_evidence
 from backtrail_query.fold import State, state_at
 from backtrail_query.records import RunRecords, read_records
 from backtrail_store import Store
-from tests.query_api.conftest import insert_spans
+from tests.factories import batch_of, otlp_request
 from tests.tracer.receiver import receiving
 
 
@@ -57,7 +57,7 @@ def recorded_spans() -> Iterator[list[Span]]:
 
 
 def records_of(store: Store, spans: list[Span]) -> RunRecords:
-    insert_spans(store, *spans)
+    store.insert(batch_of(otlp_request(*spans)))
     return read_records(store.reader.get_trace("default", spans[0].trace_id.hex()))
 
 

@@ -10,9 +10,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from backtrail_query.models import CheckpointPage, Problem, RunPage, RunView, StateAnswer, TraceView
 from backtrail_store import Store
 from backtrail_store.client import parse_address
-from tests.factories import START, plain_span, span_id
+from tests.conftest import Insert
+from tests.factories import START, Value, plain_span, span_id
 from tests.query_api import recorded
-from tests.query_api.conftest import Insert
 from tests.query_api.recorded import RUN_ID, failed_run
 
 
@@ -39,7 +39,8 @@ def test_a_run_is_told_with_its_tree_its_totals_and_its_outcome(failed_run_api: 
 def test_runs_come_newest_first_and_page_by_page(api: TestClient, insert: Insert) -> None:
     insert(*[plain_span(f"run {n}", trace_id=n.to_bytes(16, "big"), start=START + n) for n in range(1, 6)])
 
-    pages, cursor = [], None
+    pages: list[list[str]] = []
+    cursor: str | None = None
     while cursor is not None or not pages:
         page = RunPage.model_validate_json(
             api.get("/api/v1/runs", params={"limit": 2} | ({"cursor": cursor} if cursor else {})).content
@@ -82,7 +83,7 @@ def test_a_run_that_has_not_ended_is_shown_from_its_pending_row(api: TestClient,
 
 
 def test_attributes_come_back_in_their_own_types(api: TestClient, insert: Insert) -> None:
-    sent = {
+    sent: dict[str, Value] = {
         "text": "ü\x00\n",
         "int": -(2**63),
         "double": 1.0,
