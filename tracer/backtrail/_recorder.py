@@ -16,13 +16,14 @@ from typing import Any, Literal, Protocol
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 
 from . import semconv
 from ._boundary import never_raise
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES, is_over, truncated_text
+from ._ids import PrivateIds
 from ._span import RecordedSpan
 from ._version import __version__
 
@@ -58,7 +59,7 @@ class Recorder:
 
     sink: SpanSink | None = None
     resource: Resource = field(default_factory=lambda: Resource({}))
-    ids: IdGenerator = field(default_factory=RandomIdGenerator)
+    ids: IdGenerator = field(default_factory=PrivateIds)
     clock: Callable[[], int] = time.time_ns
     process: str = field(default_factory=_new_process)
     durability: Durability = "async"
