@@ -9,7 +9,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import backtrail
 from backtrail import StepKind, get_current_agent_context, get_current_run_context
-from backtrail._recorder import current_recorder
+from backtrail._processor import Processor
+from backtrail._recorder import Recorder, current_recorder, set_current_recorder
 from backtrail_query.errors import CheckpointGap
 from backtrail_query.evidence import gather_evidence
 from backtrail_query.fold import State, state_at
@@ -53,7 +54,11 @@ def recorded_spans() -> Iterator[list[Span]]:
         backtrail.configure(endpoint=receiver.url, durability="exit")
         asyncio.run(handle("hello"))
         current_recorder().flush(5)
+        recorder = current_recorder()
         yield [span for span in receiver.spans if not any(a.key == "backtrail.pending.of" for a in span.attributes)]
+        set_current_recorder(Recorder())  # later tests would record for a receiver that is gone
+        assert isinstance(recorder.sink, Processor)
+        recorder.sink.shutdown()
 
 
 def records_of(store: Store, spans: list[Span]) -> RunRecords:
