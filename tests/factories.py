@@ -1,6 +1,7 @@
 """OTLP requests for tests, with fixed ids and times, made by the classes OpenTelemetry generates from its schema."""
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList
@@ -137,4 +138,4 @@ def batch_of(*requests: ExportTraceServiceRequest, project: str = "default", rec
         for request in requests
     ]
     body = b"".join(envelope.head + envelope.request for envelope in envelopes)
-    return Batch(first_id=1, last_id=len(envelopes), body=body)
+    return Batch(body, sha256(body).hexdigest())

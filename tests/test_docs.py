@@ -116,10 +116,6 @@ def test_every_module_says_where_it_stands(package: str) -> None:
 
 
 def test_every_variable_in_deploy_is_a_setting() -> None:
-    names = {
-        name
-        for path in ROOT.glob("deploy/*")
-        for name in re.findall(r"\bBACKTRAIL_[A-Z_]+\b", path.read_text())
-    }
+    names = {name for path in ROOT.glob("deploy/*") for name in re.findall(r"\bBACKTRAIL_[A-Z_]+\b", path.read_text())}
 
     assert names <= {f"BACKTRAIL_{name}".upper() for name in Settings.model_fields}

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from backtrail_server.app import create_app
 from backtrail_server.errors import PortTaken
 from backtrail_server.folder import work_in
+from backtrail_server.memory import keep_freed_memory
 from backtrail_server.settings import Settings
 
 GRACE_SECONDS = 4  # for requests; the insert in flight gets eight more seconds at most, and usually needs none
@@ -41,6 +42,7 @@ class Server(uvicorn.Server):
 
 def serve(settings: Settings) -> None:
     """Returns after SIGTERM or SIGINT, with everything closed."""
+    keep_freed_memory()
     work_in(settings.data)
     with listening_socket(settings.host, settings.port) as http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(serve_on(http_socket, settings))

@@ -32,7 +32,7 @@ def migrate(client: Client, address: Address) -> list[str]:
     for name in applied:
         for statement in statements(files[name].read_text()):
             client.command(_with_credentials(statement, address))
-        client.insert("schema_migrations", [[name]], column_names=["name"])
+        client.command("INSERT INTO schema_migrations (name) VALUES ({name:String})", parameters={"name": name})
     return applied
 
 

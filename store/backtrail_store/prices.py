@@ -15,6 +15,7 @@ from importlib.metadata import version
 from clickhouse_connect.driver.client import Client
 from genai_prices import types
 from genai_prices.data_snapshot import get_snapshot
+from pydantic_core import to_json
 
 # OpenTelemetry's provider names for the package's provider ids; others are the same, or have no OTel name.
 _OTEL_PROVIDERS = {
@@ -27,7 +28,6 @@ _OTEL_PROVIDERS = {
     "mistral": ("mistral_ai",),
     "moonshotai": ("moonshot_ai",),
 }
-_COLUMNS = ["provider", "model", "valid_from", "source", "tier_starts", "input", "output", "cache_read", "cache_write"]
 _ALWAYS = date(1970, 1, 1)
 
 
@@ -62,9 +62,10 @@ def seed_prices(client: Client) -> int:
 
 def write_prices(client: Client, prices: Iterable[ModelPrice]) -> int:
     """Stores prices and lets them count at once, for the past too."""
-    rows = [[getattr(price, column) for column in _COLUMNS] for price in prices]
+    rows = [to_json(price) for price in prices]
     if rows:
-        client.insert("model_prices", rows, column_names=_COLUMNS)
+        # As text: inserting Python lists would import pandas and keep 75 MB for it.
+        client.raw_insert("model_prices", insert_block=b"\n".join(rows), fmt="JSONEachRow")
         client.command("SYSTEM RELOAD DICTIONARY prices")
     return len(rows)
 

@@ -1,6 +1,6 @@
 """A program that uses OpenTelemetry as its manual says, and nothing of ours. `test_stock_otel.py` runs it.
 
-    python stock_program.py http|grpc      sends two spans and prints, as JSON, what it sent
+python stock_program.py http|grpc      sends two spans and prints, as JSON, what it sent
 """
 
 import json

@@ -1,6 +1,6 @@
 """A program that knows OpenTelemetry and not us: what its exporters send is what the API answers.
 
-    stock SDK → stock exporter (HTTP, gRPC; its own process) → real server → GET /api/v1/traces/{trace_id}
+stock SDK → stock exporter (HTTP, gRPC; its own process) → real server → GET /api/v1/traces/{trace_id}
 """
 
 import json

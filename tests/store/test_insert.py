@@ -289,7 +289,7 @@ def test_late_spans_of_many_weeks_enter_in_one_batch(insert: Insert, store: Stor
 @pytest.mark.parametrize("body", [b"garbage", b"\x0a\x05abc", b"\x0a\x03\x0a\x01\xff\x0a"])
 def test_bytes_that_are_no_batch_are_refused_for_good(store: Store, body: bytes) -> None:
     with pytest.raises(BatchRefused):
-        store.insert(Batch(first_id=1, last_id=1, body=body))
+        store.insert(Batch(body, "token"))
 
 
 def test_an_unknown_kind_and_status_do_not_fail_the_batch(insert: Insert, store: Store) -> None:

@@ -13,5 +13,5 @@ PARTITION BY toMonday(time)
 ORDER BY (project, toStartOfHour(time), trace_id, hash)
 SETTINGS index_granularity = 1024, index_granularity_bytes = '1Mi', min_compress_block_size = 262144,
   non_replicated_deduplication_window = 10000,
-  vertical_merge_algorithm_min_rows_to_activate = 1, vertical_merge_algorithm_min_columns_to_activate = 1,
+  min_level_for_wide_part = 1, vertical_merge_algorithm_min_rows_to_activate = 1, vertical_merge_algorithm_min_columns_to_activate = 1,
   fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
