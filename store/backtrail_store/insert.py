@@ -17,6 +17,7 @@ _SETTINGS: dict[str, object] = {
     "format_schema_message_name": "Batch",
     "input_format_protobuf_oneof_presence": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "parallel_view_processing": 1,
     # Duplicates within one batch are rare and FINAL removes them; looking for them here costs a third of the insert.
     "optimize_on_insert": 0,
     # The expressions are the same each time and light: compiling them costs more than it saves.
