@@ -26,6 +26,7 @@ test: .venv/.ready  ## Run all tests, warnings as errors
 
 lint: .venv/.ready  ## Check style (ruff) and who may import whom (import-linter)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
 format: .venv/.ready  ## Sort imports and lay the code out

@@ -1,6 +1,6 @@
 """Draws docs/demo.svg, the picture in the README, from what the demo really prints.
 
-    make picture
+make picture
 """
 
 import asyncio

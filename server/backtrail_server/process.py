@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from backtrail_server.app import create_app
 from backtrail_server.errors import PortTaken
 from backtrail_server.folder import work_in
-from backtrail_server.memory import keep_freed_memory
+from backtrail_server.memory import collect_seldom, keep_freed_memory
 from backtrail_server.settings import Settings
 
 GRACE_SECONDS = 4  # for requests; the insert in flight gets eight more seconds at most, and usually needs none
@@ -63,6 +63,7 @@ async def serve_on(http_socket: socket.socket, settings: Settings) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     async with app.router.lifespan_context(app):
+        collect_seldom()
         server = Server(config, lambda: announce(app, settings, http_socket.getsockname()[1]))
         await server.serve(sockets=[http_socket])
 

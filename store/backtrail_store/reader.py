@@ -12,6 +12,8 @@ from datetime import datetime
 from importlib import resources
 from typing import Any
 
+from clickhouse_connect.driver.query import QueryResult
+
 from backtrail_store.attributes import join_payload, read_values
 from backtrail_store.client import ClientPool
 from backtrail_store.model_calls import Candidate, counted_calls
@@ -35,6 +37,12 @@ _FAR_FUTURE = 5_617_000_000_000_000_001
 _DAY_NS = 86_400 * 10**9
 
 Row = Mapping[str, Any]
+
+# get_trace.sql selects SpanRow's fields in their order and, after them, attribute_types, resource_types, payloads and
+# flagged, from which attributes and resource are read.
+_START_TIME = list(SpanRow.__dataclass_fields__).index("start_time_unix_nano")
+_FIRST_VALUES = list(SpanRow.__dataclass_fields__).index("attributes")
+_PAYLOADS = -2
 
 
 class TraceReader:
@@ -65,30 +73,32 @@ class TraceReader:
 
     def get_trace(self, project: str, trace_id: str, *, payloads: bool = True) -> list[SpanRow]:
         """A trace's spans by start time and span id, empty if unknown; payload texts on request."""
-        rows = self._query("get_trace", project=project, trace_id=trace_id, outline=False)
-        contents = self._contents(project, trace_id, rows) if payloads else None
+        rows = self._ask("get_trace", project=project, trace_id=trace_id, outline=False).result_rows
+        contents = self._contents(project, trace_id, _times(rows)) if payloads else None
         return [_span(row, contents) for row in rows]
 
     def get_outline(self, project: str, trace_id: str) -> list[SpanRow]:
         """A trace's spans with what a tree needs: events, links and resources are left out, and so are the attributes
         and payloads of all spans but runs and agents; see get_trace.sql."""
-        rows = self._query("get_trace", project=project, trace_id=trace_id, outline=True)
-        hashes = {piece for row in rows for payload in row["payloads"].values() for piece in payload["hashes"]}
-        contents = self._contents(project, trace_id, rows, sorted(hashes)) if hashes else {}
+        rows = self._ask("get_trace", project=project, trace_id=trace_id, outline=True).result_rows
+        hashes = {piece for row in rows for payload in row[_PAYLOADS].values() for piece in payload["hashes"]}
+        contents = self._contents(project, trace_id, _times(rows), sorted(hashes)) if hashes else {}
         return [_span(row, contents) for row in rows]
 
     def get_trace_json(self, project: str, trace_id: str) -> list[str]:
         """A trace's spans as JSON objects, payloads included, in get_trace's order; see trace_json.sql."""
         rows = self._query("trace_json", project=project, trace_id=trace_id)
-        return list(span_objects(rows, self._contents(project, trace_id, rows)))
+        times = [row["start_time_unix_nano"] for row in rows]
+        return list(span_objects(rows, self._contents(project, trace_id, times)))
 
-    def _contents(self, project: str, trace_id: str, rows: Sequence[Row], hashes: Sequence[int] = ()) -> dict[int, str]:
-        if not rows:
+    def _contents(
+        self, project: str, trace_id: str, times: Sequence[int], hashes: Sequence[int] = ()
+    ) -> dict[int, str]:
+        """The trace's payload texts by hash, all or some; `times` are its spans' start times in order."""
+        if not times:
             return {}
-        first, last = rows[0]["start_time_unix_nano"], rows[-1]["start_time_unix_nano"]
-        bounds = {"trace_id": trace_id, "start": first, "end": last, "hashes": list(hashes)}
-        found = self._query("get_contents", project=project, **bounds)
-        return {row["hash"]: row["content"] for row in found}
+        bounds = {"trace_id": trace_id, "start": times[0], "end": times[-1], "hashes": list(hashes)}
+        return {row["hash"]: row["content"] for row in self._query("get_contents", project=project, **bounds)}
 
     def _roots(self, project: str, where: RunFilter, *, run_id: str = "") -> Sequence[Row]:
         before_time, before_id = where.before or (_FAR_FUTURE, "")
@@ -120,9 +130,15 @@ class TraceReader:
         return [_run(root, by_run[root["trace_id"]]) for root in roots]
 
     def _query(self, query: str, /, **parameters: Any) -> list[Row]:
+        return list(self._ask(query, **parameters).named_results())
+
+    def _ask(self, query: str, /, **parameters: Any) -> QueryResult:
         with self._clients.borrow() as client:
-            result = client.query(QUERIES[query], parameters=parameters, settings=READ_SETTINGS)
-            return list(result.named_results())
+            return client.query(QUERIES[query], parameters=parameters, settings=READ_SETTINGS)
+
+
+def _times(rows: Sequence[Sequence[Any]]) -> list[int]:
+    return [row[_START_TIME] for row in rows]
 
 
 def _nanos(moment: datetime | None, default: int) -> int:
@@ -180,37 +196,35 @@ def _run_status(root: Row, totals: Row) -> RunStatus:
     return "failed" if root["status_code"] == "error" else "completed"
 
 
-def _span(row: Row, contents: Mapping[int, str] | None) -> SpanRow:
-    texts = dict(row["attributes"])
+def _span(row: Sequence[Any], contents: Mapping[int, str] | None) -> SpanRow:
+    """One row of get_trace.sql: SpanRow's columns in their order, then what their values are made of."""
+    light, resource, events, links, types, resource_types, payloads, flagged = row[_FIRST_VALUES:]
+    texts = dict(light)
     if contents is not None:
-        for key, payload in row["payloads"].items():
+        for key, payload in payloads.items():
             texts[key] = join_payload(payload["form"], [contents[piece] for piece in payload["hashes"]])
-    fields: dict[str, Any] = {name: row[name] for name in _PLAIN}
-    return SpanRow(
-        **fields,
-        attributes=_values(texts, row["attribute_types"], row["flagged"]),
-        resource=read_values(row["resource"], row["resource_types"]),
-        events=[
-            EventRow(
-                time_unix_nano=event["time_unix_nano"],
-                name=event["name"],
-                attributes=read_values(event["attributes"], event["attribute_types"]),
-            )
-            for event in row["events"]
-        ],
-        links=[
-            LinkRow(
-                trace_id=link["trace_id"],
-                span_id=link["span_id"],
-                trace_state=link["trace_state"],
-                attributes=read_values(link["attributes"], link["attribute_types"]),
-            )
-            for link in row["links"]
-        ],
+    columns = [
+        *row[:_FIRST_VALUES],
+        _values(texts, types, flagged),
+        read_values(resource, resource_types),
+        [_event(event) for event in events],
+        [_link(link) for link in links],
+    ]
+    return SpanRow(*columns)
+
+
+def _event(event: Row) -> EventRow:
+    attributes = read_values(event["attributes"], event["attribute_types"])
+    return EventRow(time_unix_nano=event["time_unix_nano"], name=event["name"], attributes=attributes)
+
+
+def _link(link: Row) -> LinkRow:
+    return LinkRow(
+        trace_id=link["trace_id"],
+        span_id=link["span_id"],
+        trace_state=link["trace_state"],
+        attributes=read_values(link["attributes"], link["attribute_types"]),
     )
-
-
-_PLAIN = [name for name in SpanRow.__dataclass_fields__ if name not in ("attributes", "resource", "events", "links")]
 
 
 def _values(texts: Mapping[str, str], types: Mapping[str, str], flagged: str) -> dict[str, AttributeValue]:

@@ -28,7 +28,7 @@ class LinkRow:
     attributes: dict[str, AttributeValue]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)  # not frozen: that would triple the cost of making ten thousand of them
 class SpanRow:
     """One span, final or pending, as the newest version in the store says.
 
