@@ -21,6 +21,25 @@ class ShopContext(RunContext):
     shop: Any = None
 
 
+async def test_a_context_that_no_signature_names_comes_back_in_its_own_class(client: Client, log: Log) -> None:
+    @dataclass
+    class DeskContext(RunContext):
+        user_id: str = ""
+
+    seen: list[object] = []
+
+    @backtrail.run
+    async def handle(query: str) -> None:
+        context = backtrail.get_current_run_context()
+        log.run_id = context.run.run_id
+        seen.append((type(context), getattr(context, "user_id", None)))
+
+    await handle("hello", context=DeskContext(user_id="anna"))
+    await client.replay(log.run_id, handle)
+
+    assert seen == [(DeskContext, "anna")] * 2
+
+
 async def test_the_context_has_its_recorded_data_and_the_services_handed_over(client: Client, log: Log) -> None:
     @backtrail.step
     async def ask(ctx: ShopContext) -> str:

@@ -10,7 +10,7 @@ import copy
 import dataclasses
 import inspect
 import typing
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ._bundle import ContextRecord
@@ -99,12 +99,18 @@ def _decode_fields(
 
 
 def _find_class(function: Callable[..., Any], name: str, registry: Registry) -> type[RunContext]:
-    """A class is never looked up by the name in the record: the function's annotations or the user must name it."""
-    known: list[type] = [RunContext, *Signature(function).contexts.values(), *registry.values()]
-    for cls in known:
+    """The class of the recorded name among those this program has defined; nothing is imported to find it."""
+    for cls in [RunContext, *Signature(function).contexts.values(), *registry.values(), *_subclasses(RunContext)]:
         if name == type_name(cls) and issubclass(cls, RunContext):
             return cls
-    raise ReplayError(f"the run's context is a {name}, which {function.__qualname__} does not name; pass context=…")
+    raise ReplayError(f"the run's context is a {name}, and no such class is defined here; pass context=…")
+
+
+def _subclasses(cls: type[RunContext]) -> Iterator[type[RunContext]]:
+    """All that are alive, the newest first: in a notebook a class is often defined again."""
+    for subclass in reversed(cls.__subclasses__()):
+        yield subclass
+        yield from _subclasses(subclass)
 
 
 def _hints(cls: type) -> dict[str, Any]:
