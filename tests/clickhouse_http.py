@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import chdb
 
+connect: Any = chdb.connect  # untyped
+
 _NOT_SETTINGS = {"query", "database", "compress", "decompress", "client_protocol_version", "session_id", "query_id"}
 _NOT_SETTINGS |= {"wait_end_of_query", "send_progress_in_http_headers", "http_headers_progress_interval_ms"}
 _NOT_SETTINGS |= {"enable_http_compression", "buffer_size", "user", "password", "role"}
@@ -44,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(str(error).encode(), status=500, code=code[1] if code else "0")
 
     def run(self, statement: str, body: bytes, arguments: dict[str, str]) -> bytes:
-        connection = chdb.connect(self.engine)  # type: ignore[no-untyped-call]
+        connection = connect(self.engine)
         try:
             if database := arguments.get("database"):
                 connection.query(f"USE `{database}`")

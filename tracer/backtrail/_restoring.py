@@ -100,7 +100,8 @@ def _decode_fields(
 
 def _find_class(function: Callable[..., Any], name: str, registry: Registry) -> type[RunContext]:
     """The class of the recorded name among those this program has defined; nothing is imported to find it."""
-    for cls in [RunContext, *Signature(function).contexts.values(), *registry.values(), *_subclasses(RunContext)]:
+    named: list[type] = [RunContext, *Signature(function).contexts.values(), *registry.values()]
+    for cls in (*named, *_subclasses(RunContext)):
         if name == type_name(cls) and issubclass(cls, RunContext):
             return cls
     raise ReplayError(f"the run's context is a {name}, and no such class is defined here; pass context=…")
