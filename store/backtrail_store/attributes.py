@@ -7,7 +7,7 @@ ClickHouse keeps every value as text with the name of its type beside it; string
 
 import json
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from backtrail_store.rows import AttributeValue
 
@@ -32,7 +32,14 @@ def read_values(texts: Mapping[str, str], types: Mapping[str, str]) -> dict[str,
     return values
 
 
-def join_payload(form: str, pieces: list[str]) -> str:
-    """A payload's text from its pieces, byte for byte as it came; see backtrail_pieces."""
+def join_payload(form: str, hashes: Sequence[int], contents: Mapping[int, str]) -> str | None:
+    """A payload's text from its pieces, byte for byte as it came (see backtrail_pieces); None if one is gone.
+
+    Contents may age out before their spans do.
+    """
+    try:
+        pieces = [contents[piece] for piece in hashes]
+    except KeyError:
+        return None
     joint = _JOINTS.get(form)
     return pieces[0] if joint is None else f"[{joint.join(pieces)}]"

@@ -202,7 +202,9 @@ def _span(row: Sequence[Any], contents: Mapping[int, str] | None) -> SpanRow:
     texts = dict(light)
     if contents is not None:
         for key, payload in payloads.items():
-            texts[key] = join_payload(payload["form"], [contents[piece] for piece in payload["hashes"]])
+            text = join_payload(payload["form"], payload["hashes"], contents)
+            if text is not None:
+                texts[key] = text
     columns = [
         *row[:_FIRST_VALUES],
         _values(texts, types, flagged),

@@ -21,15 +21,17 @@ def span_objects(rows: Iterable[Mapping[str, Any]], contents: Mapping[int, str])
         payloads = zip(
             row["payload_keys"], row["payload_types"], row["payload_forms"], row["payload_hashes"], strict=True
         )
-        members = [_member(*payload, contents, escaped) for payload in payloads]
+        members = [member for payload in payloads if (member := _member(*payload, contents, escaped)) is not None]
         joint = "," if members and not opening.endswith("{") else ""
         yield f"{opening}{joint}{','.join(members)}}}}}"
 
 
 def _member(
-    key: str, type_: str, form: str, pieces: list[int], contents: Mapping[int, str], escaped: Mapping[int, str]
-) -> str:
-    name = encode_basestring(key)
+    key: str, type_: str, form: str, hashes: list[int], contents: Mapping[int, str], escaped: Mapping[int, str]
+) -> str | None:
     if type_ == "json":
-        return f"{name}:{join_payload(form, [contents[piece] for piece in pieces])}"
-    return f'{name}:"{join_payload(form, [escaped[piece] for piece in pieces])}"'
+        value = join_payload(form, hashes, contents)
+    else:
+        text = join_payload(form, hashes, escaped)
+        value = None if text is None else f'"{text}"'
+    return None if value is None else f"{encode_basestring(key)}:{value}"

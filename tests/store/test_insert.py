@@ -358,3 +358,15 @@ def test_json_has_words_for_the_numbers_it_cannot_write(insert: Insert, store: S
 
     expected = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity", "raw": {"$bytes": "AP8="}}
     assert json.loads(text)["attributes"] == expected
+
+
+def test_a_span_whose_payloads_have_aged_out_is_read_without_them(insert: Insert, store: Store) -> None:
+    insert(step_span(attributes={"gen_ai.tool.call.result": "found", "n": 1}))
+    with store._writers.borrow() as client:
+        client.command("TRUNCATE TABLE contents")
+
+    [row] = store.reader.get_trace("default", TRACE)
+    [text] = store.reader.get_trace_json("default", TRACE)
+
+    assert "gen_ai.tool.call.result" not in row.attributes
+    assert json.loads(text)["attributes"] == row.attributes
