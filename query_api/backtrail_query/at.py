@@ -1,6 +1,7 @@
 """The point of a run that a request means: `failure`, `end`, `seq:41`, `before:KEY`, `after:KEY`, `checkpoint:ID`.
 
-?at=… → **at** → seq → fold, the replay bundle
+?at=… → **at** → seq → fold
+               → target → outcomes, lineage
 """
 
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from backtrail_query.errors import BadParameter, NotFound
+from backtrail_query.outcomes import Target
 from backtrail_query.records import RunRecords, StepRecord
 
 PointKind: TypeAlias = Literal["failure", "end", "seq", "before", "after", "checkpoint"]
@@ -56,6 +58,25 @@ def resolve_at(point: Point, records: RunRecords) -> int:
             return step.seq_end
         case "checkpoint":
             return _checkpoint_seq(records, point.name)
+
+
+def resolve_target(point: Point, records: RunRecords) -> Target:
+    """What a replay from this point runs live: one step for `before`, all that began later for the next three."""
+    match point.kind:
+        case "failure" | "end":
+            return Target()
+        case "before":
+            return Target(step_key=find_step(records.steps, point.name).step_key)
+        case "after" | "seq" | "checkpoint":
+            return Target(seq=resolve_at(point, records))
+
+
+def cut_seq(point: Point, records: RunRecords) -> int | None:
+    """Where a later run left this one: what began from there on is not its past. None if it kept everything."""
+    target = resolve_target(point, records)
+    if target.step_key is not None:
+        return find_step(records.steps, target.step_key).seq_start
+    return None if target.seq is None else target.seq + 1
 
 
 def failed_step(records: RunRecords) -> StepRecord | None:

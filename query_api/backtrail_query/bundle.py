@@ -2,7 +2,8 @@
 
     lineage, outcomes, fold → **bundle** → routes/replay.py → Client.replay
 
-The client trusts nothing: so each page has a digest over its canonical text and each result one of its own.
+The client trusts nothing: so each page has a digest over its canonical text and each result one of its own. The page
+itself keeps the order of keys as they were recorded, since a program may have made a prompt of a dict.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,16 +11,19 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeAlias
 
+from pydantic_core import to_json
+
 from backtrail import semconv
 from backtrail.canonical import canonical_text
+from backtrail_query.at import parse_at, resolve_target
 from backtrail_query.bundle_steps import write_step
+from backtrail_query.deltas import Values, merge_parts
 from backtrail_query.errors import BadParameter, CheckpointGap, NotFound, QueryError
 from backtrail_query.evidence import gather_evidence, missing_numbers
 from backtrail_query.lineage import Generation, Lineage, Recorded
 from backtrail_query.outcomes import Target
 from backtrail_query.records import RunRecords, integer, payload, text
 from backtrail_query.state import StateJson, read_state
-from backtrail_query.target import resolve_target
 from backtrail_store.reader import SILENCE_NS
 from backtrail_store.rows import SpanRow
 
@@ -51,10 +55,10 @@ class Wish:
         return cls(mode=mode, at=at or "failure")
 
 
-def build_page(lineage: Lineage, wish: Wish, *, now_unix_nano: int, cursor: str | None) -> str:
-    """One page as canonical JSON text, its digest included."""
+def build_page(lineage: Lineage, wish: Wish, *, now_unix_nano: int, cursor: str | None) -> bytes:
+    """One page as JSON, the digest of its canonical text included."""
     run_records = lineage.newest.records
-    target = resolve_target(run_records, wish.at)
+    target = resolve_target(parse_at(wish.at), run_records)
     recorded = lineage.steps(target)
     target_view = _write_target(run_records, wish, target)
     steps, next_cursor = _cut_page(recorded, lineage, cursor)
@@ -71,7 +75,7 @@ def build_page(lineage: Lineage, wish: Wish, *, now_unix_nano: int, cursor: str 
         "checkpoints": list(_write_checkpoints(run_records)) if cursor is None else [],
         "page": {"next": next_cursor},
     }
-    return canonical_text({**page, "sha256": sha256(canonical_text(page).encode()).hexdigest()})
+    return to_json({**page, "sha256": sha256(canonical_text(page).encode()).hexdigest()})
 
 
 def _cut_page(
@@ -83,7 +87,7 @@ def _cut_page(
     size = 0
     for index in range(start, len(recorded)):
         step = write_step(recorded[index], lineage)
-        size += len(canonical_text(step).encode())
+        size += len(to_json(step))
         if steps and size > PAGE_BYTES:
             return steps, recorded[index].step.step_key
         steps.append(step)
@@ -229,13 +233,9 @@ def _write_checkpoints(records: RunRecords) -> Iterator[JsonObject]:
             }
 
 
-def _initial_state(lineage: Lineage) -> JsonObject:
-    """What the run began with: the snapshot every run makes before its first line."""
-    values: JsonObject = {}
-    for snapshot in lineage.newest.records.snapshots:
-        if snapshot.seq == 0:
-            values.update(snapshot.values)
-    return values
+def _initial_state(lineage: Lineage) -> Values:
+    """What the run began with: the snapshot every run makes before its first line, in one part or in several."""
+    return merge_parts(snapshot.values for snapshot in lineage.newest.records.snapshots if snapshot.seq == 0)
 
 
 def _state(records: RunRecords, at: str) -> StateJson | None:

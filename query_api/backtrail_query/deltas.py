@@ -6,7 +6,7 @@ A delta is what one write did to one scope (the run, or an agent by its key): a 
 the hash of the key's value before and after. Those two hashes are what makes a lost write visible.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -94,6 +94,15 @@ def read_values(payload: object) -> Values:
     if not isinstance(payload, dict):
         return {}
     return {scope: dict(values) for scope, values in payload.items() if isinstance(values, dict)}
+
+
+def merge_parts(parts: Iterable[Values]) -> Values:
+    """The values of a snapshot that was cut by key: a scope may stand in several parts."""
+    values: Values = {}
+    for part in parts:
+        for scope, keys in part.items():
+            values.setdefault(scope, {}).update(keys)
+    return values
 
 
 def _read_delta(one: object) -> Delta:

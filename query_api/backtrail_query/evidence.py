@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from backtrail import semconv
-from backtrail_query.deltas import Delta, Values
+from backtrail_query.deltas import Delta, Values, merge_parts
 from backtrail_query.errors import CheckpointGap
 from backtrail_query.records import RunRecords, SnapshotRecord, integer, seqs_of, text
 
@@ -102,17 +102,13 @@ def whole_snapshots(evidence: Iterable[Evidence]) -> list[Snapshot]:
 
 
 def _join(parts: dict[int, tuple[str, SnapshotPart]]) -> Snapshot:
-    values: Values = {}
-    for _, part in parts.values():
-        for scope, keys in part.values.items():
-            values.setdefault(scope, {}).update(keys)
     process, first = next(iter(parts.values()))
     return Snapshot(
         checkpoint_id=first.checkpoint_id,
         seq=first.seq,
         process=process,
         open_steps=first.open_steps,
-        values=values,
+        values=merge_parts(part.values for _, part in parts.values()),
     )
 
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backtrail import semconv
+from backtrail_query.at import cut_seq, parse_at
 from backtrail_query.deltas import Delta
 from backtrail_query.errors import QueryError
 from backtrail_query.integrity import find_damage
 from backtrail_query.outcomes import Outcome, Target, derive_outcomes, enclosing_step_key
 from backtrail_query.records import EffectRecord, RunRecords, StepRecord, integer, read_records, text
-from backtrail_query.target import cut_seq
 from backtrail_store.rows import SpanRow
 
 MAX_GENERATIONS = 100
@@ -166,7 +166,7 @@ def _overflow(records: RunRecords) -> dict[str, list[Delta]]:
 
 def _cut_of(records: RunRecords, younger: Generation) -> int | None:
     try:
-        return cut_seq(records, younger.at or "failure")
+        return cut_seq(parse_at(younger.at or "failure"), records)
     except QueryError:
         return 0  # it was left at a point this record no longer has: nothing of it can be told to be the past
 

@@ -27,7 +27,7 @@ def run(status: Any = "failed", **attributes: Any) -> SpanRow:
 
 
 def step(key: str, seq: int, status: str = "completed", *, scope: Any = (), result: Any = None, **more: Any) -> SpanRow:
-    text = canonical_text(result)
+    text = more.pop("text", canonical_text(result))
     attributes = {
         semconv.STEP_NAME: more.pop("name", "search"),
         semconv.STEP_STATUS: status,
@@ -66,10 +66,10 @@ def bundles(*spans: SpanRow, at: str = "failure", others: dict[str, Sequence[Spa
     lineage = load_lineage(lambda run_id: traces.get(run_id, ()), RUN, spans)
     assert lineage is not None
     wish = Wish.of("resume", at)
-    pages = [parse_page(build_page(lineage, wish, now_unix_nano=NOW, cursor=None).encode())]
+    pages = [parse_page(build_page(lineage, wish, now_unix_nano=NOW, cursor=None))]
     while pages[-1].page.next is not None:
         body = build_page(lineage, wish, now_unix_nano=NOW, cursor=pages[-1].page.next)
-        pages.append(parse_page(body.encode()))
+        pages.append(parse_page(body))
     return join_pages(pages)
 
 

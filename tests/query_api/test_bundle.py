@@ -1,5 +1,6 @@
 """The pages of a replay bundle, over all generations of a run, and the endpoint that hands them out."""
 
+import json
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from backtrail._bundle import parse_page
 from backtrail_query import bundle
 from backtrail_query.bundle import Wish
 from backtrail_query.errors import BadParameter, QueryError
+from backtrail_store.rows import SpanRow
 from tests.conftest import Insert
 from tests.factories import TRACE_ID, plain_span, run_span, step_span
 from tests.query_api.replayable import OLDER, RUN, bundles, only, policies, run, step
+from tests.query_api.spans import span
 
 
 def test_a_resumed_run_is_resumed_with_the_answers_of_the_first() -> None:
@@ -70,6 +73,22 @@ def test_pages_are_cut_by_size_and_joined_to_the_same_bundle(monkeypatch: pytest
 
     assert in_pages.steps == whole.steps
     assert len(whole.steps) == 10
+
+
+def test_a_dict_comes_back_with_its_keys_in_their_order() -> None:
+    found = bundles(run(), step("a", 1, text='{"role":"user","content":{"z":1,"a":2}}'))
+
+    assert json.dumps(only(found, "a").result) == '{"role": "user", "content": {"z": 1, "a": 2}}'
+
+
+def test_the_initial_state_is_whole_when_its_snapshot_was_cut_into_parts() -> None:
+    def part(number: int, values: str) -> SpanRow:
+        attributes = {semconv.CHECKPOINT_VALUES: values, semconv.CHECKPOINT_PART: number, semconv.CHECKPOINT_PARTS: 2}
+        return span(f"{number:016x}", kind="checkpoint", attributes={semconv.CHECKPOINT_SEQ: 0, **attributes})
+
+    found = bundles(run(), part(2, '{"run":{"a":1}}'), part(3, '{"run":{"b":2},"agent":{"c":3}}'))
+
+    assert found.run.initial_state == {"run": {"a": 1, "b": 2}, "agent": {"c": 3}}
 
 
 @pytest.mark.parametrize(("mode", "words"), [("fork", "'fork' is not available; there is 'resume'"), ("", "''")])

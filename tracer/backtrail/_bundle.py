@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from .canonical import canonical_text
 from .errors import ReplayError
@@ -269,7 +269,7 @@ def digest(content: dict[str, object]) -> str:
 
 def _sealed(content: dict[str, object]) -> bytes:
     unsealed = {"schema": SCHEMA, **{key: value for key, value in content.items() if key != "sha256"}}
-    return canonical_text({**unsealed, "sha256": digest(unsealed)}).encode()
+    return to_json({**unsealed, "sha256": digest(unsealed)})
 
 
 def _file_bytes(path: Path) -> bytes:

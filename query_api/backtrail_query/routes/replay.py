@@ -48,7 +48,7 @@ class BundleRequest(BaseModel):
     responses={
         200: {
             "content": {"application/json": {"schema": {"type": "object"}, "example": ANSWER}},
-            "description": "a page of the bundle, canonical JSON with its own sha256",
+            "description": "a page of the bundle; its sha256 is over its canonical text (sorted keys)",
         },
         400: {"model": Problem, "description": "an unknown mode or point; the detail names those there are"},
         404: {"model": Problem, "description": "no such run in this project"},
