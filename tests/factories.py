@@ -10,6 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from backtrail import semconv
 from backtrail_ingest.envelope import Envelope
+from backtrail_ingest.flatten import InspectedRequest, rewrite
 from backtrail_ingest.inspection import inspect
 from backtrail_store import Batch
 
@@ -131,10 +132,15 @@ def otlp_request(
     )
 
 
+def inspected(body: bytes) -> InspectedRequest:
+    """What admission makes of a body."""
+    return inspect(body) or rewrite(body)
+
+
 def batch_of(*requests: ExportTraceServiceRequest, project: str = "default", received: int = START) -> Batch:
     """The bytes the writer would hand to the store for these requests."""
     envelopes = [
-        Envelope.around(inspect(request.SerializeToString()), project=project, received_unix_nano=received)
+        Envelope.around(inspected(request.SerializeToString()), project=project, received_unix_nano=received)
         for request in requests
     ]
     body = b"".join(envelope.head + envelope.request for envelope in envelopes)

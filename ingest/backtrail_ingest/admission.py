@@ -5,6 +5,7 @@
 Room is counted in bytes that really arrived; what a client declares is only believed when it says "too much".
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -13,14 +14,13 @@ from dataclasses import dataclass
 
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import Overloaded, RequestTooLarge
-from backtrail_ingest.flatten import Fault
+from backtrail_ingest.flatten import Faults, InspectedRequest, rewrite
 from backtrail_ingest.inbox import Inbox
 from backtrail_ingest.inspection import inspect
 from backtrail_ingest.ledger import Ledger
 
 DEFAULT_PROJECT = "default"
 REMEMBERED_REQUESTS = 8192
-FAULTS_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Admission:
         self._max_bytes_in_flight = max_bytes_in_flight
         self._inbox = inbox
         self._bytes_in_flight = 0
+        self._rewriting = asyncio.Lock()
         self._seen: OrderedDict[tuple[str, bytes], None] = OrderedDict()
 
     @contextmanager
@@ -59,7 +60,7 @@ class Admission:
 
     async def receive(self, project: str, body: bytes) -> Receipt:
         """Returns when every span that the receipt does not name is safe on disk."""
-        request = inspect(body)
+        request = inspect(body) or await self._rewrite(body)
         if request.span_count:
             envelope = Envelope.around(request, project=project, received_unix_nano=time.time_ns())
             if self._is_repeated(envelope):
@@ -67,9 +68,14 @@ class Admission:
             else:
                 await self._inbox.append(envelope)
                 self._remember(envelope)
-        for fault in request.faults:
-            self.ledger.rejected(fault.reason, 1)
+        for reason, count in request.faults.counts.items():
+            self.ledger.rejected(reason, count)
         return receipt_of(request.faults)
+
+    async def _rewrite(self, body: bytes) -> InspectedRequest:
+        """Elsewhere, because others are waiting, and one at a time, because each takes memory."""
+        async with self._rewriting:
+            return await asyncio.to_thread(rewrite, body)
 
     def _is_repeated(self, envelope: Envelope) -> bool:
         key = (envelope.project, envelope.digest)
@@ -99,7 +105,7 @@ class Room:
         self.bytes += count
 
 
-def receipt_of(faults: list[Fault]) -> Receipt:
-    named = "; ".join(fault.sentence for fault in faults[:FAULTS_NAMED])
-    more = f"; and {len(faults) - FAULTS_NAMED} more" if len(faults) > FAULTS_NAMED else ""
-    return Receipt(len(faults), named + more)
+def receipt_of(faults: Faults) -> Receipt:
+    total = faults.counts.total()
+    more = f"; and {total - len(faults.named)} more" if total > len(faults.named) else ""
+    return Receipt(total, "; ".join(faults.named) + more)

@@ -11,7 +11,7 @@ from typing import Self
 
 import lz4.block
 
-from backtrail_ingest.inspection import InspectedRequest
+from backtrail_ingest.flatten import InspectedRequest
 
 ENVELOPES_TAG = b"\x0a"  # Batch.envelopes = 1
 PROJECT_TAG = b"\x0a"  # Envelope.project = 1

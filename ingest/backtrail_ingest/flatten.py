@@ -2,16 +2,17 @@
 
     receiver → admission → inspection → **flatten** → envelope → inbox → writer
 
-Only requests that hold a map, a list of anything but strings, or a span that cannot be stored come here; the
-others are never taken apart. One function for each level OTLP itself has.
+Only requests that hold a map, a list of anything but strings, a key twice, or a span that cannot be stored come here;
+the others are never taken apart. One function for each level OTLP itself has.
 """
 
 import json
 import math
 from base64 import b64encode
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from collections import Counter
+from collections.abc import MutableSequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -22,7 +23,9 @@ from backtrail_ingest.errors import UndecodableRequest
 from backtrail_ingest.wire import SlicedRequest
 
 NAME_SHOWN = 100
+FAULTS_NAMED = 5
 
+T = TypeVar("T")
 JsonValue = str | bool | int | float | list["JsonValue"] | dict[str, "JsonValue"] | None
 
 
@@ -34,17 +37,30 @@ class Fault:
     sentence: str
 
 
+@dataclass(slots=True)
+class Faults:
+    """All are counted and the first are named: a request may hold a million."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    named: list[str] = field(default_factory=list)
+
+    def add(self, fault: Fault) -> None:
+        self.counts[fault.reason] += 1
+        if len(self.named) < FAULTS_NAMED:
+            self.named.append(fault.sentence)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RewrittenRequest:
-    """A body of flat values and whole spans, and what was wrong with those that were left out."""
+class InspectedRequest:
+    """A body the store can take, how many spans it holds, and what was wrong with those that were left out."""
 
     body: bytes
     span_count: int
-    faults: list[Fault]
+    faults: Faults = field(default_factory=Faults)
 
 
-def rewrite(body: bytes) -> RewrittenRequest:
-    faults: list[Fault] = []
+def rewrite(body: bytes) -> InspectedRequest:
+    faults = Faults()
     span_count = 0
     try:
         request: ExportTraceServiceRequest = SlicedRequest.FromString(body)
@@ -53,26 +69,32 @@ def rewrite(body: bytes) -> RewrittenRequest:
             span_count += sum(len(scope_spans.spans) for scope_spans in resource_spans.scope_spans)
     except (DecodeError, UnicodeDecodeError) as error:
         raise UndecodableRequest(f"{len(body)} bytes are not an ExportTraceServiceRequest: {error}") from error
-    return RewrittenRequest(body=request.SerializeToString(), span_count=span_count, faults=faults)
+    return InspectedRequest(body=request.SerializeToString(), span_count=span_count, faults=faults)
 
 
-def flatten_resource_spans(resource_spans: ResourceSpans, faults: list[Fault]) -> None:
+def flatten_resource_spans(resource_spans: ResourceSpans, faults: Faults) -> None:
     flatten_attributes(resource_spans.resource.attributes)
     for scope_spans in resource_spans.scope_spans:
         flatten_scope_spans(scope_spans, faults)
 
 
-def flatten_scope_spans(scope_spans: ScopeSpans, faults: list[Fault]) -> None:
+def flatten_scope_spans(scope_spans: ScopeSpans, faults: Faults) -> None:
     flatten_attributes(scope_spans.scope.attributes)
-    left_out = []
-    for index, span in enumerate(scope_spans.spans):
+    whole = []
+    for span in scope_spans.spans:
         if fault := find_fault(span):
-            faults.append(fault)
-            left_out.append(index)
+            faults.add(fault)
         else:
             flatten_span(span)
-    for index in reversed(left_out):
-        del scope_spans.spans[index]
+            whole.append(span)
+    keep(scope_spans.spans, whole)
+
+
+def keep(messages: MutableSequence[T], chosen: list[T]) -> None:
+    """Taking them out one by one would move the others as often."""
+    if len(chosen) < len(messages):
+        del messages[:]
+        messages.extend(chosen)
 
 
 def find_fault(span: Span) -> Fault | None:
@@ -103,7 +125,9 @@ def flatten_span(span: Span) -> None:
         flatten_attributes(link.attributes)
 
 
-def flatten_attributes(attributes: Iterable[KeyValue]) -> None:
+def flatten_attributes(attributes: MutableSequence[KeyValue]) -> None:
+    """Of two values for one key the last counts, as in the SDKs."""
+    keep(attributes, list({attribute.key: attribute for attribute in attributes}.values()))
     for attribute in attributes:
         flatten_value(attribute.value)
 

@@ -3,8 +3,9 @@
     body → **FlatRequest** (inspection) → fast path        body → **SlicedRequest** (flatten) → rewritten body
 
 AnyValue is recursive and columns are not. `FlatRequest` knows values one level deep: what lies deeper misses a
-*required* field there, so serialising the message in C is the check. `SlicedRequest` keeps arrays and maps
-as slices of the body, which are decoded one by one and can be replaced by text.
+*required* field there, so serialising the message in C is the check. Its attributes are a map, which is the same on
+the wire: a key that stands twice is lost there, and the size tells. `SlicedRequest` keeps arrays and maps of values as
+slices of the body, which are decoded one by one and can be replaced by text.
 """
 
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 OTLP: tuple[ModuleType, ...] = (common_pb2, resource_pb2, trace_pb2, trace_service_pb2)
 REQUEST = trace_service_pb2.ExportTraceServiceRequest.DESCRIPTOR.full_name
+ANY_VALUE = common_pb2.AnyValue.DESCRIPTOR.full_name
 DEPTH = "backtrail/depth.proto"
 
 
@@ -42,44 +44,62 @@ def depth_file() -> FileDescriptorProto:
 
 
 def _add_field(
-    message: DescriptorProto, name: str, number: int, kind: FieldDescriptorProto.Type.ValueType, *, required: bool
+    message: DescriptorProto,
+    name: str,
+    number: int,
+    kind: FieldDescriptorProto.Type.ValueType,
+    *,
+    required: bool = False,
 ) -> None:
     field = message.field.add(name=name, number=number, type=kind, label=FieldDescriptorProto.LABEL_OPTIONAL)
     if required:
         field.options.features.field_presence = FeatureSet.LEGACY_REQUIRED
 
 
-def one_level_deep(field: FieldDescriptorProto) -> None:
-    if field.name == "array_value":
-        field.type_name = ".backtrail.TextArray"
-    elif field.name == "kvlist_value":
-        field.type_name = ".backtrail.Nothing"
+def make_flat(message: DescriptorProto, full_name: str) -> None:
+    for field in message.field:
+        if field.name == "array_value":
+            field.type_name = ".backtrail.TextArray"
+        elif field.name == "kvlist_value":
+            field.type_name = ".backtrail.Nothing"
+        elif field.name == "attributes":
+            entry = message.nested_type.add(name="AttributesEntry")
+            entry.options.map_entry = True
+            _add_field(entry, "key", 1, FieldDescriptorProto.TYPE_STRING)
+            _add_field(entry, "value", 2, FieldDescriptorProto.TYPE_MESSAGE)
+            entry.field[1].type_name = f".{ANY_VALUE}"
+            field.type_name = f".{full_name}.AttributesEntry"
 
 
-def left_as_bytes(field: FieldDescriptorProto) -> None:
-    if field.name in ("array_value", "kvlist_value"):
-        field.type = FieldDescriptorProto.TYPE_BYTES
-        field.ClearField("type_name")
+def leave_as_bytes(message: DescriptorProto, full_name: str) -> None:
+    for field in message.field:
+        if full_name == ANY_VALUE and field.name in ("array_value", "kvlist_value"):
+            field.type = FieldDescriptorProto.TYPE_BYTES
+            field.ClearField("type_name")
 
 
 def request_class(
-    change: Callable[[FieldDescriptorProto], None],
+    change: Callable[[DescriptorProto, str], None],
 ) -> type[trace_service_pb2.ExportTraceServiceRequest]:
-    """OTLP's ExportTraceServiceRequest with each field of AnyValue changed by `change`, in a pool of its own."""
+    """OTLP's ExportTraceServiceRequest with each message changed by `change`, in a pool of its own."""
     pool = DescriptorPool()
     pool.Add(depth_file())
     for module in OTLP:
         file = FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(file)
+        file.dependency.append(DEPTH)
         for message in file.message_type:
-            if message.name == "AnyValue":
-                file.dependency.append(DEPTH)
-                for field in message.field:
-                    change(field)
+            _change_all(message, f"{file.package}.{message.name}", change)
         pool.Add(file)
     message_class = GetMessageClass(pool.FindMessageTypeByName(REQUEST))
     return cast("type[trace_service_pb2.ExportTraceServiceRequest]", message_class)
 
 
-FlatRequest = request_class(one_level_deep)
-SlicedRequest = request_class(left_as_bytes)
+def _change_all(message: DescriptorProto, full_name: str, change: Callable[[DescriptorProto, str], None]) -> None:
+    for nested in message.nested_type:
+        _change_all(nested, f"{full_name}.{nested.name}", change)
+    change(message, full_name)
+
+
+FlatRequest = request_class(make_flat)
+SlicedRequest = request_class(leave_as_bytes)

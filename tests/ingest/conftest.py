@@ -11,14 +11,13 @@ from prometheus_client import CollectorRegistry
 
 from backtrail_ingest import Inbox, Ledger, open_inbox
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.inspection import inspect
-from tests.factories import otlp_request
+from tests.factories import inspected, otlp_request
 
 RECEIVED = 1_790_000_000_500_000_000
 
 
 def envelope_of(*spans: Span, project: str = "default") -> Envelope:
-    request = inspect(otlp_request(*spans).SerializeToString())
+    request = inspected(otlp_request(*spans).SerializeToString())
     return Envelope.around(request, project=project, received_unix_nano=RECEIVED)
 
 

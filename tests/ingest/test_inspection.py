@@ -4,12 +4,12 @@ import math
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backtrail_ingest.envelope import varint
 from backtrail_ingest.errors import UndecodableRequest
-from backtrail_ingest.inspection import inspect
 from backtrail_ingest.wire import SlicedRequest
-from tests.factories import ROOT_ID, TRACE_ID, Value, otlp_request, plain_span, span_id
+from tests.factories import ROOT_ID, TRACE_ID, Value, inspected, key_values, otlp_request, plain_span, span_id
 
 JSON_TEXT_TAG = b"\x32"  # AnyValue.kvlist_value = 6
 
@@ -26,7 +26,7 @@ def body_with(value: Value) -> bytes:
 def test_a_flat_value_passes_as_the_bytes_that_came_in(value: Value) -> None:
     body = body_with(value)
 
-    assert inspect(body).body is body
+    assert inspected(body).body is body
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_flat_value_passes_as_the_bytes_that_came_in(value: Value) -> None:
     ids=repr,
 )
 def test_a_nested_value_becomes_json_text_in_the_maps_place(value: Value, text: str) -> None:
-    rewritten = inspect(body_with(value)).body
+    rewritten = inspected(body_with(value)).body
 
     assert JSON_TEXT_TAG + varint(len(text.encode())) + text.encode() in rewritten
 
@@ -62,7 +62,7 @@ def test_nested_values_are_found_wherever_attributes_may_stand() -> None:
     scope_spans.spans[0].events.add(name="event").attributes.extend(attributes)
     scope_spans.spans[0].links.add(trace_id=TRACE_ID, span_id=ROOT_ID).attributes.extend(attributes)
 
-    assert inspect(request.SerializeToString()).body.count(expected) == 5
+    assert inspected(request.SerializeToString()).body.count(expected) == 5
 
 
 def test_everything_beside_a_nested_value_stays_as_it_was() -> None:
@@ -73,7 +73,7 @@ def test_everything_beside_a_nested_value_stays_as_it_was() -> None:
     request.resource_spans[0].resource.entity_refs.add(type="service", id_keys=["service.name"])
 
     sent = SlicedRequest.FromString(request.SerializeToString())
-    rewritten = SlicedRequest.FromString(inspect(request.SerializeToString()).body)
+    rewritten = SlicedRequest.FromString(inspected(request.SerializeToString()).body)
     for message in (sent, rewritten):
         del message.resource_spans[0].scope_spans[0].spans[0].attributes[1]
 
@@ -87,30 +87,30 @@ def test_a_faulty_span_is_left_out_and_named_and_the_rest_is_kept() -> None:
         plain_span("zero trace", trace_id=bytes(16)),
         good,
         plain_span("no id", id_=b""),
-        plain_span("zero id", id_=bytes(8)),
         plain_span("long parent", parent_id=b"123456789"),
         plain_span("", id_=span_id(7)),
+        plain_span("zero id", id_=bytes(8)),
     )
 
-    inspected = inspect(request.SerializeToString())
+    found = inspected(request.SerializeToString())
 
-    assert inspected.body == otlp_request(good).SerializeToString()
-    assert inspected.span_count == 1
-    assert [fault.sentence for fault in inspected.faults] == [
+    assert found.body == otlp_request(good).SerializeToString()
+    assert found.span_count == 1
+    assert found.faults.named == [
         "span 'short trace': trace_id of 15 bytes (5b8efff798038103d269b633813fc6), wanted 16 bytes, not all zero",
         "span 'zero trace': trace_id of 16 bytes (00000000000000000000000000000000), wanted 16 bytes, not all zero",
         "span 'no id': span_id missing, wanted 8 bytes, not all zero",
-        "span 'zero id': span_id of 8 bytes (0000000000000000), wanted 8 bytes, not all zero",
         "span 'long parent': parent_span_id of 9 bytes (313233343536373839), wanted 8 bytes",
         "the span with span_id 0000000000000007 has no name",
     ]
+    assert found.faults.counts == {"trace_id": 2, "span_id": 2, "parent_span_id": 1, "name": 1}
 
 
 def test_a_parent_id_of_zeros_means_no_parent() -> None:
-    inspected = inspect(otlp_request(plain_span(parent_id=bytes(8))).SerializeToString())
+    found = inspected(otlp_request(plain_span(parent_id=bytes(8))).SerializeToString())
 
-    assert inspected.body == otlp_request(plain_span()).SerializeToString()
-    assert inspected.faults == []
+    assert found.body == otlp_request(plain_span()).SerializeToString()
+    assert not found.faults.counts
 
 
 @pytest.mark.parametrize(
@@ -128,11 +128,11 @@ def test_a_parent_id_of_zeros_means_no_parent() -> None:
 )
 def test_what_is_no_trace_request_is_refused(body: bytes) -> None:
     with pytest.raises(UndecodableRequest, match="not an ExportTraceServiceRequest"):
-        inspect(body)
+        inspected(body)
 
 
 def test_an_empty_request_is_a_request() -> None:
-    assert inspect(b"").span_count == 0
+    assert inspected(b"").span_count == 0
 
 
 def nested_arrays(depth: int) -> bytes:
@@ -151,13 +151,13 @@ def nested_arrays(depth: int) -> bytes:
 def test_sixteen_levels_are_read() -> None:
     text = b"[" * 16 + b'"x"' + b"]" * 16
 
-    assert text in inspect(nested_arrays(16)).body
+    assert text in inspected(nested_arrays(16)).body
 
 
 @pytest.mark.parametrize("depth", [60, 1_000, 100_000])
 def test_a_bottomless_value_is_refused_and_nothing_worse(depth: int) -> None:
     with pytest.raises(UndecodableRequest):
-        inspect(nested_arrays(depth))
+        inspected(nested_arrays(depth))
 
 
 def test_a_field_sent_twice_is_written_once() -> None:
@@ -168,6 +168,23 @@ def test_a_field_sent_twice_is_written_once() -> None:
     resource_spans = b"\x12" + varint(len(scope_spans)) + scope_spans
     body = b"\x0a" + varint(len(resource_spans)) + resource_spans
 
-    spans = ExportTraceServiceRequest.FromString(inspect(body).body).resource_spans[0].scope_spans[0].spans
+    spans = ExportTraceServiceRequest.FromString(inspected(body).body).resource_spans[0].scope_spans[0].spans
 
     assert spans == [plain_span("second")]
+
+
+@pytest.mark.parametrize("values", [("first", 2), (2, "last"), ([1], ["a"]), (None, True)], ids=repr)
+def test_of_a_key_that_stands_twice_the_last_value_counts(values: tuple[Value, Value]) -> None:
+    twice = [*key_values({"key": values[0]}), *key_values({"other": "x"}), *key_values({"key": values[1]})]
+    span, event = plain_span(), Span.Event(name="event", attributes=twice)
+    span.attributes.extend(twice)
+    span.events.append(event)
+    request = otlp_request(span)
+    request.resource_spans[0].resource.attributes.extend(twice)
+
+    once = {"key": values[1], "other": "x"}
+    expected = otlp_request(
+        plain_span(attributes=once, events=[Span.Event(name="event", attributes=key_values(once))]),
+        resource={"service.name": "support-bot", **once},
+    )
+    assert inspected(request.SerializeToString()).body == expected.SerializeToString()

@@ -2,8 +2,8 @@
 
 from backtrail_ingest import Ledger, running_writer
 from backtrail_ingest.envelope import Envelope
+from backtrail_ingest.flatten import InspectedRequest
 from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.inspection import InspectedRequest
 from backtrail_ingest.writer import batch_of
 from backtrail_store import Batch, Store, StoreUnavailable
 from tests.factories import TRACE_ID, plain_span, span_id
@@ -18,7 +18,7 @@ def stored_names(store: Store) -> list[str]:
 
 def poison(number: int) -> Envelope:
     """Passes no door of ours; stands for whatever the engine will refuse some day."""
-    garbage = InspectedRequest(body=bytes([0xFF, number]), span_count=1, faults=[])
+    garbage = InspectedRequest(body=bytes([0xFF, number]), span_count=1)
     return Envelope.around(garbage, project="default", received_unix_nano=RECEIVED)
 
 
