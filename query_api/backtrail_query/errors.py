@@ -48,6 +48,10 @@ class NotFound(QueryError):
 
 
 class RunNotFound(NotFound):
+    """No span of such a run is readable, or not yet: a client that has just sent one may ask again."""
+
+    type = "urn:backtrail:problem:unknown-run"
+
     def __init__(self, run_id: str) -> None:
         super().__init__(f"no run or trace {run_id} is stored in this project")
 

@@ -71,6 +71,20 @@ async def test_the_context_has_its_recorded_data_and_the_services_handed_over(cl
     assert changed.value[:2] == ("u1", "u2")
 
 
+async def test_a_run_can_be_asked_about_as_soon_as_it_has_ended(client: Client, log: Log) -> None:
+    @backtrail.run
+    async def handle(ctx: RunContext) -> None:
+        log.run_id = ctx.run.run_id
+        ctx.set_state("rooms", [7])
+
+    await handle()
+    recorded = log.run_id
+    replay = await client.replay(recorded, handle)
+
+    assert client.get_state(replay.run_id).values["run"] == {"rooms": [7]}
+    assert client.run(replay.run_id).replay_of == recorded
+
+
 async def test_time_ids_and_chance_are_as_recorded(client: Client, log: Log) -> None:
     @backtrail.step
     async def stamp() -> str:
@@ -199,7 +213,7 @@ async def test_what_cannot_be_replayed_is_refused_in_a_sentence(
         await client.replay(fn=handle)
     with pytest.raises(TypeError, match="unexpected keyword argument 'overide'"):
         await client.replay(recorded, handle, overide={})  # type: ignore[call-arg]
-    monkeypatch.setattr("backtrail._replaying.SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr("backtrail.client.SETTLE_SECONDS", 0.1)
     with pytest.raises(ApiError, match=r"no run or trace 0+1 ") as refusal:
         await client.replay("0" * 31 + "1", handle)
     assert refusal.value.status == 404

@@ -1,10 +1,12 @@
 """What comes out of the record is what went in: results, arguments and errors in their types."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ from pydantic import BaseModel
 
 import backtrail
 from backtrail import Client, RunContext
+from backtrail._bundle import save_bundle
 from backtrail.errors import RecordedError, ResultNotReplayableError
 from tests.e2e.replaying import Log
 
@@ -52,6 +55,25 @@ async def replayed(client: Client, log: Log, handle: Callable[..., Any], *args: 
     result = await client.replay(log.run_id, handle, **options)
     assert (result.live, result.divergences) == (0, [])
     return result.value
+
+
+async def test_a_prompt_made_of_recorded_dicts_is_the_same_prompt(client: Client, log: Log, tmp_path: Path) -> None:
+    @backtrail.step
+    async def think(prompt: str) -> dict[str, str]:
+        return {"role": "assistant", "content": f"{len(prompt)} characters"}
+
+    @backtrail.run
+    async def handle(question: dict[str, str], ctx: RunContext) -> str:
+        log.run_id = ctx.run.run_id
+        ctx.set_state("last", await think(json.dumps(question)))
+        return str(await think(json.dumps(ctx.get_state("last"))))
+
+    value = await replayed(client, log, handle, {"zone": "eu", "ask": "when?"})
+    save_bundle(client.get_replay_bundle(log.run_id), tmp_path / "saved.json")
+    offline = await client.replay(bundle=tmp_path / "saved.json", fn=handle)
+
+    assert value == "{'role': 'assistant', 'content': '49 characters'}"
+    assert (offline.value, offline.live, offline.divergences) == (value, 0, [])
 
 
 async def test_results_and_arguments_come_back_in_their_types(client: Client, log: Log) -> None:

@@ -18,18 +18,16 @@ from ._bundle import Bundle, join_pages, parse_page, read_bundle
 from ._codec import type_name
 from ._decision import ReplayOptions
 from ._divergence import Divergence, ReplayReport
-from ._recorder import current_recorder
 from ._replay import MODES, Replay
 from ._replayed_run import ReplayStart, starting
 from ._restoring import restore_arguments, restore_context
 from ._run_context import RunContext
-from .errors import ApiError, ReplayError
+from .errors import ReplayError
 
 T = TypeVar("T")
 
-FLUSH_SECONDS = 5.0
 SETTLE_SECONDS = 3.0  # from the end of a run in this process until the server answers with all of it
-_POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +175,6 @@ class Replaying(ABC):
         if bundle is not None:
             return read_bundle(bundle)
         assert run_id is not None
-        current_recorder().flush(FLUSH_SECONDS)
         found = self._settled_bundle(run_id, mode, at, wants_end=not force)
         if found.run.status == "running" and not force:
             raise ReplayError(
@@ -190,18 +187,11 @@ class Replaying(ABC):
         """What was sent a moment ago may not be readable yet: for that long, an open end is waited out."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
-            is_last_try = time.monotonic() > deadline
-            try:
-                found = self.get_replay_bundle(run_id, mode, at)
-            except ApiError as error:
-                # A program that records nothing has sent nothing that could still be on its way.
-                if error.status != 404 or is_last_try or current_recorder().sink is None:
-                    raise
-            else:
-                is_open = wants_end and found.run.status == "running"
-                if is_last_try or not (is_open or found.completeness.get("missing_numbers")):
-                    return found
-            time.sleep(_POLL_SECONDS)
+            found = self.get_replay_bundle(run_id, mode, at)
+            is_open = wants_end and found.run.status == "running"
+            if time.monotonic() > deadline or not (is_open or found.completeness.get("missing_numbers")):
+                return found
+            time.sleep(POLL_SECONDS)
 
     def _bundle_page(self, run_id: str, mode: str, at: str | None, cursor: str | None) -> Bundle:
         wish = {"mode": mode, "at": at, "cursor": cursor}

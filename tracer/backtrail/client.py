@@ -9,6 +9,7 @@ state = client.get_state(run.run_id, at="failure")
 """
 
 import os
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -27,11 +28,14 @@ from backtrail._answers import (
     StateView,
     Trace,
 )
-from backtrail._replaying import Replaying
+from backtrail._recorder import current_recorder
+from backtrail._replaying import POLL_SECONDS, SETTLE_SECONDS, Replaying
 from backtrail.errors import ApiError, CheckpointGapError, CheckpointNotFoundError, ServerUnreachableError
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 TIMEOUT_SECONDS = 30.0
+FLUSH_SECONDS = 5.0
+UNKNOWN_RUN = "urn:backtrail:problem:unknown-run"
 
 A = TypeVar("A", bound=Answer)
 
@@ -103,17 +107,28 @@ class Client(Replaying):
             raise
 
     def request(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: Any = None) -> bytes:
-        """The body of a successful answer. Raises ApiError with the server's own words otherwise."""
+        """The body of a successful answer. Raises ApiError with the server's own words otherwise.
+
+        What this process recorded is sent before it asks, and waited for as long as it may take to become readable.
+        """
+        current_recorder().flush(FLUSH_SECONDS)
         given = {name: value for name, value in (params or {}).items() if value is not None}
+        deadline = time.monotonic() + SETTLE_SECONDS
+        response = self._send(method, path, given, json)
+        while _may_become_readable(response) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            response = self._send(method, path, given, json)
+        if not response.is_success:
+            raise ApiError(_problem_text(response), status=response.status_code)
+        return response.content
+
+    def _send(self, method: str, path: str, params: Mapping[str, Any], json: Any) -> httpx.Response:
         try:
-            response = self._http.request(method, path, params=given, json=json)
+            return self._http.request(method, path, params=params, json=json)
         except httpx.HTTPError as error:
             raise ServerUnreachableError(
                 f"no Backtrail server answers at {self.endpoint}: {error or type(error).__name__}"
             ) from error
-        if not response.is_success:
-            raise ApiError(_problem_text(response), status=response.status_code)
-        return response.content
 
     def close(self) -> None:
         self._http.close()
@@ -134,12 +149,26 @@ def default_endpoint() -> str:
     return os.environ.get("BACKTRAIL_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT
 
 
+def _may_become_readable(response: httpx.Response) -> bool:
+    """Whether an unknown run may be one of this process's own. One that records nothing has none on its way."""
+    return (
+        response.status_code == 404
+        and current_recorder().sink is not None
+        and _problem(response).get("type") == UNKNOWN_RUN
+    )
+
+
 def _problem_text(response: httpx.Response) -> str:
+    detail = _problem(response).get("detail")
+    return str(detail) if detail else f"{response.status_code} {response.reason_phrase} from {response.url}"
+
+
+def _problem(response: httpx.Response) -> dict[str, Any]:
     try:
         problem = response.json()
-        return str(problem["detail"])
-    except (ValueError, KeyError, TypeError):
-        return f"{response.status_code} {response.reason_phrase} from {response.url}"
+    except ValueError:
+        return {}
+    return problem if isinstance(problem, dict) else {}
 
 
 __all__ = ["Client", "Run", "RunSummary", "State", "Trace"]
