@@ -37,6 +37,7 @@ _FAR_FUTURE = 5_617_000_000_000_000_001
 _DAY_NS = 86_400 * 10**9
 
 Row = Mapping[str, Any]
+RunPlace = tuple[str, int]  # a run's id and its start in nanoseconds, its place among the newest
 
 # get_trace.sql selects SpanRow's fields in their order and, after them, attribute_types, resource_types, payloads and
 # flagged, from which attributes and resource are read.
@@ -54,21 +55,21 @@ class TraceReader:
     def find_runs(self, project: str, where: RunFilter) -> list[RunRow]:
         """Runs newest first. Raises StoreUnavailable."""
         if where.status not in ("running", "incomplete"):
-            return self._runs(project, self._roots(project, where))
+            return self._runs(project, self._found(project, where))
         # Whether a run without an end still runs is known only from its newest span: ask page by page.
         found: list[RunRow] = []
         before = where.before
         while len(found) < where.limit:
-            page = self._roots(project, replace(where, before=before))
+            page = self._open(project, replace(where, before=before))
             found += [run for run in self._runs(project, page) if run.status == where.status]
             if len(page) < where.limit:
                 break
-            before = (page[-1]["start_time_unix_nano"], page[-1]["trace_id"])
+            before = (page[-1][1], page[-1][0])
         return found[: where.limit]
 
     def get_run(self, project: str, run_id: str) -> RunRow | None:
         """One run by its id, which is its trace's; None if the store has no root span of it."""
-        runs = self._runs(project, self._roots(project, RunFilter(limit=1), run_id=run_id))
+        runs = self._runs(project, [(run_id, 0)])
         return runs[0] if runs else None
 
     def get_trace(self, project: str, trace_id: str, *, payloads: bool = True) -> list[SpanRow]:
@@ -100,34 +101,51 @@ class TraceReader:
         bounds = {"trace_id": trace_id, "start": times[0], "end": times[-1], "hashes": list(hashes)}
         return {row["hash"]: row["content"] for row in self._query("get_contents", project=project, **bounds)}
 
-    def _roots(self, project: str, where: RunFilter, *, run_id: str = "") -> Sequence[Row]:
+    def _found(self, project: str, where: RunFilter) -> list[RunPlace]:
+        """The newest matching runs, each once: rows are asked for until enough of them are of different runs."""
+        rows_wanted = 3 * where.limit
+        while True:
+            rows = self._places("find_runs", project, where, limit=rows_wanted, status=where.status or "")
+            places = list(dict.fromkeys(rows))
+            if len(places) >= where.limit or len(rows) < rows_wanted:
+                return places[: where.limit]
+            rows_wanted *= 4
+
+    def _open(self, project: str, where: RunFilter) -> list[RunPlace]:
+        return self._places("find_open_runs", project, where, limit=where.limit)
+
+    def _places(self, query: str, project: str, where: RunFilter, **parameters: Any) -> list[RunPlace]:
         before_time, before_id = where.before or (_FAR_FUTURE, "")
-        ended = {None: -1, "running": 0, "incomplete": 0}.get(where.status, 1)
-        return self._query(
-            "find_roots",
+        result = self._ask(
+            query,
             project=project,
-            run_id=run_id,
             start=_nanos(where.start, 0),
             end=_nanos(where.end, _FAR_FUTURE),
             before_time=before_time,
             before_id=before_id,
-            ended=ended,
-            run_status=where.status if ended == 1 and where.status else "",
             name=where.name or "",
             service=where.service or "",
             conversation_id=where.conversation_id or "",
             user_id=where.user_id or "",
-            limit=where.limit,
+            **parameters,
         )
+        return [(run_id, start) for run_id, start in result.result_rows]
 
-    def _runs(self, project: str, roots: Sequence[Row]) -> list[RunRow]:
-        if not roots:
+    def _runs(self, project: str, places: Sequence[RunPlace]) -> list[RunRow]:
+        """The runs at these places, newest first; one that has a later root has its place there."""
+        if not places:
             return []
-        run_ids = [root["trace_id"] for root in roots]
-        earliest = min(root["start_time_unix_nano"] for root in roots)
+        run_ids = [run_id for run_id, _ in places]
+        earliest = min(start for _, start in places)
+        roots = self._query("get_roots", project=project, run_ids=run_ids, start=earliest)
         totals = self._query("run_totals", project=project, run_ids=run_ids, start=max(earliest - _DAY_NS, 0))
         by_run = {row["trace_id"]: row for row in totals}
-        return [_run(root, by_run[root["trace_id"]]) for root in roots]
+        wanted = dict(places)
+        return [
+            _run(root, by_run[root["trace_id"]])
+            for root in roots
+            if wanted[root["trace_id"]] in (0, root["start_time_unix_nano"])
+        ]
 
     def _query(self, query: str, /, **parameters: Any) -> list[Row]:
         return list(self._ask(query, **parameters).named_results())
@@ -190,8 +208,8 @@ def _run_status(root: Row, totals: Row) -> RunStatus:
     if root["is_pending"]:
         silent = time.time_ns() - totals["last_received_unix_nano"]
         return "incomplete" if silent > SILENCE_NS else "running"
-    if root["run_status"] in ("completed", "failed", "cancelled"):
-        status: RunStatus = root["run_status"]
+    if root["status"] in ("completed", "failed", "cancelled"):
+        status: RunStatus = root["status"]
         return status
     return "failed" if root["status_code"] == "error" else "completed"
 

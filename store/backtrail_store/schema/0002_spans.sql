@@ -21,7 +21,10 @@ CREATE TABLE spans (
   flags UInt32 CODEC(T64, ZSTD(1)),
   flagged LowCardinality(String),
 
+  -- A pending row has the parent of its final one, so roots can be picked before versions are compared.
+  is_root Bool MATERIALIZED parent_span_id = '',
   backtrail_kind LowCardinality(String),
+  status LowCardinality(String),
   step_kind LowCardinality(String),
   operation_name LowCardinality(String),
   agent_name LowCardinality(String),

@@ -27,6 +27,7 @@ SELECT
   multiIf(start > bounded_start OR end > bounded_end, 'time out of range', start = 0, 'no start time', end < start, 'end before start', '') AS flagged,
 
   if(pending, texts['backtrail.pending.kind'], texts['backtrail.kind']) AS backtrail_kind,
+  concat(texts['backtrail.step.status'], texts['backtrail.agent.status'], texts['backtrail.run.status']) AS status,
   if(texts['backtrail.step.kind'] != '', texts['backtrail.step.kind'],
     backtrail_step_kind(operation_name, concat(tool_name, texts['gen_ai.tool.call.id']), concat(request_model, response_model))) AS step_kind,
   texts['gen_ai.operation.name'] AS operation_name,
