@@ -29,9 +29,20 @@ def span_objects(rows: Iterable[Mapping[str, Any]], contents: Mapping[int, str])
 def _member(
     key: str, type_: str, form: str, hashes: list[int], contents: Mapping[int, str], escaped: Mapping[int, str]
 ) -> str | None:
-    if type_ == "json":
-        value = join_payload(form, hashes, contents)
-    else:
-        text = join_payload(form, hashes, escaped)
-        value = None if text is None else f'"{text}"'
-    return None if value is None else f"{encode_basestring(key)}:{value}"
+    text = join_payload(form, hashes, contents if type_ else escaped)
+    return None if text is None else f"{encode_basestring(key)}:{_value(text, type_)}"
+
+
+def _value(text: str, type_: str) -> str:
+    """As trace_json.sql writes the light attributes; what is no string is rare among payloads."""
+    match type_:
+        case "":
+            return f'"{text}"'
+        case "empty":
+            return "null"
+        case "bytes":
+            return f'{{"$bytes":"{text}"}}'
+        case "double":
+            return {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}.get(text) or repr(float(text))
+        case _:
+            return text
