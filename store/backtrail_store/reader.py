@@ -5,8 +5,7 @@
 Synchronous and safe to share between threads; FastAPI calls it from its thread pool.
 """
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from importlib import resources
@@ -14,10 +13,10 @@ from typing import Any
 
 from clickhouse_connect.driver.query import QueryResult
 
-from backtrail_store.attributes import join_payload, read_values
 from backtrail_store.client import ClientPool
-from backtrail_store.model_calls import Candidate, counted_calls
-from backtrail_store.rows import AttributeValue, EventRow, LinkRow, RunFilter, RunRow, RunStatus, SpanRow
+from backtrail_store.rows import RunFilter, RunRow, SpanRow
+from backtrail_store.run_rows import Row, run_row
+from backtrail_store.span_rows import PAYLOADS, START_TIME, span_row
 from backtrail_store.trace_json import span_objects
 
 QUERIES = {
@@ -32,18 +31,10 @@ READ_SETTINGS: dict[str, object] = {
     "use_skip_indexes_if_final_exact_mode": 0,
     "max_threads": 2,
 }
-SILENCE_NS = 60 * 10**9
 _FAR_FUTURE = 5_617_000_000_000_000_001
 _DAY_NS = 86_400 * 10**9
 
-Row = Mapping[str, Any]
 RunPlace = tuple[str, int]  # a run's id and its start in nanoseconds, its place among the newest
-
-# get_trace.sql selects SpanRow's fields in their order and, after them, attribute_types, resource_types, payloads and
-# flagged, from which attributes and resource are read.
-_START_TIME = list(SpanRow.__dataclass_fields__).index("start_time_unix_nano")
-_FIRST_VALUES = list(SpanRow.__dataclass_fields__).index("attributes")
-_PAYLOADS = -2
 
 
 class TraceReader:
@@ -76,15 +67,15 @@ class TraceReader:
         """A trace's spans by start time and span id, empty if unknown; payload texts on request."""
         rows = self._ask("get_trace", project=project, trace_id=trace_id, outline=False).result_rows
         contents = self._contents(project, trace_id, _times(rows)) if payloads else None
-        return [_span(row, contents) for row in rows]
+        return [span_row(row, contents) for row in rows]
 
     def get_outline(self, project: str, trace_id: str) -> list[SpanRow]:
         """A trace's spans with what a tree needs: events, links and resources are left out, and so are the attributes
         and payloads of all spans but runs and agents; see get_trace.sql."""
         rows = self._ask("get_trace", project=project, trace_id=trace_id, outline=True).result_rows
-        hashes = {piece for row in rows for payload in row[_PAYLOADS].values() for piece in payload["hashes"]}
+        hashes = {piece for row in rows for payload in row[PAYLOADS].values() for piece in payload["hashes"]}
         contents = self._contents(project, trace_id, _times(rows), sorted(hashes)) if hashes else {}
-        return [_span(row, contents) for row in rows]
+        return [span_row(row, contents) for row in rows]
 
     def get_trace_json(self, project: str, trace_id: str) -> list[str]:
         """A trace's spans as JSON objects, payloads included, in get_trace's order; see trace_json.sql."""
@@ -142,7 +133,7 @@ class TraceReader:
         by_run = {row["trace_id"]: row for row in totals}
         wanted = dict(places)
         return [
-            _run(root, by_run[root["trace_id"]])
+            run_row(root, by_run[root["trace_id"]])
             for root in roots
             if wanted[root["trace_id"]] in (0, root["start_time_unix_nano"])
         ]
@@ -156,99 +147,8 @@ class TraceReader:
 
 
 def _times(rows: Sequence[Sequence[Any]]) -> list[int]:
-    return [row[_START_TIME] for row in rows]
+    return [row[START_TIME] for row in rows]
 
 
 def _nanos(moment: datetime | None, default: int) -> int:
     return default if moment is None else int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
-
-
-def _run(root: Row, totals: Row) -> RunRow:
-    return RunRow(
-        run_id=root["trace_id"],
-        root_span_id=root["span_id"],
-        name=root["name"],
-        status=_run_status(root, totals),
-        start_time_unix_nano=root["start_time_unix_nano"],
-        duration_ns=root["duration_ns"],
-        service_name=root["service_name"],
-        query=root["query"],
-        conversation_id=root["conversation_id"],
-        user_id=root["user_id"],
-        environment=root["environment"],
-        replay_of=root["replay_of"],
-        replay_mode=root["replay_mode"],
-        error_type=root["error_type"],
-        error_message=root["status_message"],
-        **{name: totals[name] for name in _COUNTS},
-        **_usage(totals),
-    )
-
-
-_COUNTS = ("span_count", "agent_count", "step_count", "error_count", "replayed_count")
-
-
-def _usage(totals: Row) -> dict[str, Any]:
-    """The tokens and cost of the model calls that count; None where none of them said."""
-    candidates = [Candidate(span_id, is_call, has_usage) for span_id, is_call, has_usage, *_ in totals["calls"]]
-    parents = dict(zip(totals["span_ids"], totals["parent_ids"], strict=True))
-    counted = counted_calls(candidates, parents)
-    calls = [call for call in totals["calls"] if call[0] in counted]
-    inputs, outputs, costs = ([call[part] for call in calls if call[part] is not None] for part in (3, 4, 5))
-    return {
-        "llm_calls": len(calls),
-        "input_tokens": sum(inputs) if inputs else None,
-        "output_tokens": sum(outputs) if outputs else None,
-        "cost_usd": sum(costs) if costs else None,
-        "unpriced_calls": len(calls) - len(costs),
-    }
-
-
-def _run_status(root: Row, totals: Row) -> RunStatus:
-    if root["is_pending"]:
-        silent = time.time_ns() - totals["last_received_unix_nano"]
-        return "incomplete" if silent > SILENCE_NS else "running"
-    if root["status"] in ("completed", "failed", "cancelled"):
-        status: RunStatus = root["status"]
-        return status
-    return "failed" if root["status_code"] == "error" else "completed"
-
-
-def _span(row: Sequence[Any], contents: Mapping[int, str] | None) -> SpanRow:
-    """One row of get_trace.sql: SpanRow's columns in their order, then what their values are made of."""
-    light, resource, events, links, types, resource_types, payloads, flagged = row[_FIRST_VALUES:]
-    texts = dict(light)
-    if contents is not None:
-        for key, payload in payloads.items():
-            text = join_payload(payload["form"], payload["hashes"], contents)
-            if text is not None:
-                texts[key] = text
-    columns = [
-        *row[:_FIRST_VALUES],
-        _values(texts, types, flagged),
-        read_values(resource, resource_types),
-        [_event(event) for event in events],
-        [_link(link) for link in links],
-    ]
-    return SpanRow(*columns)
-
-
-def _event(event: Row) -> EventRow:
-    attributes = read_values(event["attributes"], event["attribute_types"])
-    return EventRow(time_unix_nano=event["time_unix_nano"], name=event["name"], attributes=attributes)
-
-
-def _link(link: Row) -> LinkRow:
-    return LinkRow(
-        trace_id=link["trace_id"],
-        span_id=link["span_id"],
-        trace_state=link["trace_state"],
-        attributes=read_values(link["attributes"], link["attribute_types"]),
-    )
-
-
-def _values(texts: Mapping[str, str], types: Mapping[str, str], flagged: str) -> dict[str, AttributeValue]:
-    values = read_values(texts, types)
-    if flagged:
-        values["backtrail.flagged"] = flagged
-    return values
