@@ -370,3 +370,29 @@ def test_a_span_whose_payloads_have_aged_out_is_read_without_them(insert: Insert
 
     assert "gen_ai.tool.call.result" not in row.attributes
     assert json.loads(text)["attributes"] == row.attributes
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (5, 5),
+        (1.0, 1.0),
+        (float("nan"), "NaN"),
+        (True, True),
+        (None, None),
+        ([], []),
+        (["one"], ["one"]),
+        (b"\x00\xff", {"$bytes": "AP8="}),
+        ([{"role": "user"}], [{"role": "user"}]),
+        ("text", "text"),
+    ],
+    ids=repr,
+)
+def test_a_payload_of_any_type_keeps_it_in_the_json_of_a_trace(
+    insert: Insert, store: Store, value: Value, expected: object
+) -> None:
+    insert(plain_span(attributes={"gen_ai.input.messages": value}))
+
+    [text] = store.reader.get_trace_json("default", TRACE)
+    [found] = json.loads(text)["attributes"].values()
+    assert (found, type(found)) == (expected, type(expected))
