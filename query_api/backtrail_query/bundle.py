@@ -24,8 +24,8 @@ from backtrail_query.lineage import Generation, Lineage, Recorded
 from backtrail_query.outcomes import Target
 from backtrail_query.records import RunRecords, integer, payload, text
 from backtrail_query.state import StateJson, read_state
-from backtrail_store.reader import SILENCE_NS
 from backtrail_store.rows import SpanRow
+from backtrail_store.run_rows import SILENCE_NS
 
 SCHEMA = "replay-bundle/1"
 PAGE_BYTES = 16 << 20
