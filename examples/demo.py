@@ -109,7 +109,7 @@ async def replay(console: Console, client: Client, failed: Run, stub: StubServer
     command = f"backtrail replay {failed.run_id[:8]} --app examples.support_bot:handle"
     section(console, "The refund service is back: replay", command)
     result = await client.replay(failed.run_id, support_bot.handle)
-    console.print(_render.replay_view(failed.run_id, result.run_id, result.value, hits=result.hits, live=result.live))
+    console.print(_render.replay_view(failed.run_id, result))
     replayed = await readable(client, result.run_id)
     section(console, "", f"backtrail show {replayed.run_id[:8]}")
     console.print(_render.run_view(replayed))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Shell:
-    """Runs commands as a user would, in the repository's folder."""
+    """Runs commands as a user would, in the repository's folder or in another."""
 
     def __init__(self, server_url: str, stub: StubServer) -> None:
         self.environment = {
@@ -26,10 +26,10 @@ class Shell:
             "REFUNDS_URL": f"{stub.url}{REFUNDS}",
         }
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", *arguments]
         return subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=folder, env=self.environment, capture_output=True, text=True, timeout=60, check=False
         )
 
 
@@ -77,3 +77,61 @@ def test_views_name_the_run_by_its_first_digits(shell: Shell) -> None:
     assert listed.splitlines()[1].split()[:4] == [short, "✗", "failed", "handle"]
     assert "pay_refund  tool  RefundsAreDown: refunds are paused" in shown
     assert "customer='customer-7'" in state
+
+
+PROGRAM = """
+import asyncio, os, signal
+import backtrail
+
+backtrail.configure()
+
+@backtrail.step(kind="tool")
+async def search(text: str) -> list[str]:
+    return [text.upper()]
+
+@backtrail.step(kind="tool", side_effect="unsafe")
+async def pay(items: list[str]) -> str:
+    {paying}
+    return f"paid for {{items}}"
+
+@backtrail.run
+async def handle(query: str) -> str:
+    return await pay(await search({searching}))
+
+if __name__ == "__main__":
+    asyncio.run(handle("lamp"))
+"""
+
+
+def test_a_replay_says_where_the_code_has_left_the_record(shell: Shell, tmp_path: Path) -> None:
+    program = tmp_path / "shop.py"
+    program.write_text(PROGRAM.format(paying="raise TimeoutError('no bank')", searching="query"))
+    assert shell.run("shop", folder=tmp_path).returncode == 1
+    [failed] = json.loads(shell.run("backtrail", "runs", "--json").stdout)["runs"]
+    program.write_text(PROGRAM.format(paying="pass", searching="query + 's'"))
+
+    replay = shell.run("backtrail", "replay", failed["run_id"], "--app", "shop:handle", folder=tmp_path)
+    refused = shell.run(
+        *("backtrail", "replay", failed["run_id"], "--app", "shop:handle", "--on-input-change", "raise"),
+        folder=tmp_path,
+    )
+
+    assert "! input changed: search: its input differs in text: 'lamp' → 'lamps'" in replay.stdout
+    assert "→ paid for ['LAMPS']" in replay.stdout
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "step 'search' was called differently from its record" in refused.stderr
+
+
+def test_what_a_refusal_advises_can_be_typed(shell: Shell, tmp_path: Path) -> None:
+    program = tmp_path / "shop.py"
+    program.write_text(PROGRAM.format(paying="os.kill(os.getpid(), signal.SIGKILL)", searching="query"))
+    shell.run("shop", folder=tmp_path)
+    [killed] = json.loads(shell.run("backtrail", "runs", "--json").stdout)["runs"]
+    program.write_text(PROGRAM.format(paying="pass", searching="query"))
+
+    def replay(*wishes: str) -> subprocess.CompletedProcess[str]:
+        return shell.run("backtrail", "replay", killed["run_id"], "--app", "shop:handle", *wishes, folder=tmp_path)
+
+    assert "replay it all the same with force=True (--force)" in replay().stderr
+    assert "replay with allow_unsafe=['pay'] (--allow-unsafe pay)" in replay("--force").stderr
+    assert "→ paid for ['LAMP']" in replay("--force", "--allow-unsafe", "pay").stdout

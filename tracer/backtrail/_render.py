@@ -7,6 +7,7 @@ Colour repeats what a mark already says, so that nothing is lost without it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
 from rich.padding import Padding
@@ -16,7 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from backtrail._answers import Node, Run, RunStatus, RunSummary, State
+from backtrail._divergence import Divergence
 from backtrail._figures import ago, cost, count, duration, tokens
+from backtrail._replaying import ReplayResult
 from backtrail._values import Value
 
 SHORT_ID = 8
@@ -39,6 +42,7 @@ RUN_COLUMNS: Sequence[tuple[str, JustifyMethod]] = (
 )
 NAME = 2  # the column
 NARROWEST_NAME = 10
+MOST_DIVERGENCES = 20
 OPERATIONS = ("invoke_agent ", "execute_tool ", "chat ", "retrieval ", "embeddings ")
 
 
@@ -119,14 +123,22 @@ def state_view(state: State, agents: Mapping[str, str] | None = None) -> Rendera
     return Visible(*parts)
 
 
-def replay_view(old_run_id: str, new_run_id: str, value: object, *, hits: int, live: int) -> RenderableType:
-    """What a replay gave back, and how little of it had to run."""
+def replay_view(run_id: str, result: ReplayResult[Any]) -> RenderableType:
+    """What a replay gave back, how little of it had to run, and where it left its record."""
     return Visible(
-        Text.assemble(("↻ ", "cyan"), "replayed ", (old_run_id[:SHORT_ID], "cyan"), " as ", (new_run_id, "cyan")),
-        Text(f"{count(hits, 'step')} from the record, {live} live", style="dim"),
+        Text.assemble(("↻ ", "cyan"), "replayed ", (run_id[:SHORT_ID], "cyan"), " as ", (result.run_id, "cyan")),
+        Text(f"{count(result.hits, 'step')} from the record, {result.live} live", style="dim"),
+        *_divergence_lines(result.divergences),
         Text(),
-        _ending("→", "green", value if isinstance(value, str) else Pretty(value)),
+        _ending("→", "green", result.value if isinstance(result.value, str) else Pretty(result.value)),
     )
+
+
+def _divergence_lines(divergences: Sequence[Divergence]) -> Iterator[Text]:
+    for one in divergences[:MOST_DIVERGENCES]:
+        yield Text(f"! {one.kind.replace('_', ' ')}: {one.name}: {one.detail}", style="yellow")
+    if (more := len(divergences) - MOST_DIVERGENCES) > 0:
+        yield Text(f"! and {count(more, 'more difference')}", style="yellow")
 
 
 def status_text(status: RunStatus) -> Text:

@@ -238,13 +238,13 @@ class Replay:
         self._diverged("undecodable", call, detail, record)
         if self.options.on_undecodable == "live":
             return Live()
-        advice = "Replay with on_undecodable='live' to run such steps again."
+        advice = "Replay with on_undecodable='live' (--on-undecodable live) to run such steps again."
         raise ResultNotReplayableError(f"{detail}. {advice}", reason=record.policy_reason)
 
     def _unknown_outcome(self, call: StepCall) -> UnknownOutcomeError:
         return UnknownOutcomeError(
             f"step {call.name!r} has side effects and was cut off: nobody knows whether they happened. "
-            f"Look, then replay with allow_unsafe=[{call.name!r}] to run it again."
+            f"Look, then replay with allow_unsafe=[{call.name!r}] (--allow-unsafe {call.name}) to run it again."
         )
 
     def _has_new_code(self, call: StepCall, record: StepRecord) -> bool:

@@ -179,7 +179,7 @@ class Replaying(ABC):
         if found.run.status == "running" and not force:
             raise ReplayError(
                 f"run {run_id} is still running: its newest record is less than a minute old. "
-                "Wait, or replay it all the same with force=True."
+                "Wait, or replay it all the same with force=True (--force)."
             )
         return found
 

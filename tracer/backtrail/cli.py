@@ -7,7 +7,6 @@ Output is for people, `--json` for programs. Exit code 0: done; 1: asked well, b
 
 import argparse
 import importlib
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,10 +16,12 @@ from typing import Any, get_args
 from pydantic_core import to_json
 
 from backtrail._answers import RunStatus, StateView
+from backtrail._codec import encode
 from backtrail.client import Client
 from backtrail.errors import ApiError, BacktrailError, ServerUnreachableError
 
 FULL_ID = 32
+POINTS = "failure, end, seq:N, before:KEY, after:KEY or checkpoint:ID"
 NEWEST = 1000  # runs among which a short id is looked for
 
 
@@ -78,12 +79,28 @@ def show_state(client: Client, arguments: argparse.Namespace) -> None:
 def replay_run(client: Client, arguments: argparse.Namespace) -> None:
     function = _load(arguments.app)
     run_id = _find_run(client, arguments.run)
-    result = client.replay_sync(run_id, function)
+    result = client.replay_sync(
+        run_id,
+        function,
+        at=arguments.at,
+        code_change=arguments.code_change,
+        on_input_change=arguments.on_input_change,
+        on_undecodable=arguments.on_undecodable,
+        allow_unsafe=arguments.allow_unsafe,
+        force=arguments.force,
+    )
     if arguments.json:
-        answer = {"run_id": result.run_id, "value": result.value, "hits": result.hits, "live": result.live}
-        sys.stdout.write(json.dumps(answer, default=str) + "\n")
+        _print_json(
+            {
+                "run_id": result.run_id,
+                "value": encode(result.value).json,
+                "hits": result.hits,
+                "live": result.live,
+                "divergences": result.divergences,
+            }
+        )
         return
-    _print(_render().replay_view(run_id, result.run_id, result.value, hits=result.hits, live=result.live))
+    _print(_render().replay_view(run_id, result))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,19 +125,47 @@ def _parser() -> argparse.ArgumentParser:
     for subparser in (show, state, replay):
         subparser.add_argument("run", metavar="RUN", help="run id, or its first digits")
 
-    state.add_argument(
-        "--at",
-        default="end",
-        help="failure, end, seq:N, before:KEY, after:KEY or checkpoint:ID (default: %(default)s)",
-    )
+    state.add_argument("--at", default="end", help=f"{POINTS} (default: %(default)s)")
     state.add_argument(
         "--view",
         choices=get_args(StateView),
         default="actual",
         help="actual: what memory held; effective: what a resume rebuilds (default: %(default)s)",
     )
-    replay.add_argument("--app", required=True, metavar="MODULE:FUNCTION", help="the function decorated with @run")
+    _add_wishes(replay)
     return parser
+
+
+def _add_wishes(replay: argparse.ArgumentParser) -> None:
+    """What `Client.replay` takes, by the names it has there."""
+    replay.add_argument("--app", required=True, metavar="MODULE:FUNCTION", help="the function decorated with @run")
+    replay.add_argument("--at", default="failure", help=f"{POINTS} (default: %(default)s)")
+    replay.add_argument(
+        "--code-change",
+        choices=("warn", "rerun", "raise"),
+        default="warn",
+        help="a step's code is not as recorded: use its result, run it again, or stop (default: %(default)s)",
+    )
+    replay.add_argument(
+        "--on-input-change",
+        choices=("live", "reuse", "raise"),
+        default="live",
+        help="a step is called with another input: run it, use its result, or stop (default: %(default)s)",
+    )
+    replay.add_argument(
+        "--on-undecodable",
+        choices=("raise", "live"),
+        default="raise",
+        help="a result cannot be given back: stop, or run the step again (default: %(default)s)",
+    )
+    replay.add_argument(
+        "--allow-unsafe",
+        action="append",
+        default=[],
+        metavar="STEP",
+        help="run this step again though nobody knows whether it took effect; may be repeated",
+    )
+    replay.add_argument("--force", action="store_true", help="replay a run that may still be running")
 
 
 def _find_run(client: Client, text: str) -> str:
