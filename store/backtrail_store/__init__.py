@@ -62,7 +62,7 @@ class Store:
             return applied
 
     def insert(self, batch: Batch) -> None:
-        """Returns when the batch is on disk and readable. Raises BatchRefused or StoreUnavailable."""
+        """Returns when the batch is on disk and readable. Raises BatchRefused, or another StoreError for the moment."""
         insert(self._writers, batch)
 
     def learn_prices(self, *, since_unix_nano: int) -> int:

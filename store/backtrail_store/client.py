@@ -63,11 +63,15 @@ def parse_address(dsn: str) -> Address:
             raise UnknownStoreScheme(f"{dsn!r} names no folder; write chdb:///path/to/folder.")
         return Address(database=asked[0] if asked else DEFAULT_DATABASE, folder=Path(folder))
     if parts.scheme in ("clickhouse", "clickhouses"):
+        try:
+            port = parts.port
+        except ValueError as exc:
+            raise UnknownStoreScheme(f"The store's address has no port that could be one: {exc}.") from exc
         secure = parts.scheme == "clickhouses"
         return Address(
             database=parts.path.strip("/") or DEFAULT_DATABASE,
             host=parts.hostname or "127.0.0.1",
-            port=parts.port or (8443 if secure else 8123),
+            port=port or (8443 if secure else 8123),
             username=unquote(parts.username or "default"),
             password=unquote(parts.password or ""),
             secure=secure,
@@ -83,7 +87,7 @@ def connect(address: Address, settings: dict[str, object] | None = None) -> Clie
         client = _connect_embedded(address.folder, settings)
     else:
         client = _connect_server(address, settings)
-    with _translated(StoreError):
+    with _translated():
         client.command(f"CREATE DATABASE IF NOT EXISTS `{address.database}`", use_database=False)
     client.database = address.database
     return client
@@ -131,15 +135,15 @@ class ClientPool:
         self._settings = settings
 
     @contextmanager
-    def borrow(self, refusal: type[StoreError] = StoreError) -> Iterator[Client]:
-        """A client, waiting for one if all are out. What ClickHouse raises leaves as StoreUnavailable or `refusal`."""
+    def borrow(self) -> Iterator[Client]:
+        """A client, waiting for one if all are out. What ClickHouse raises leaves as a StoreError, its cause inside."""
         if self._is_closed:
             raise StoreUnavailable("The store has been closed.")
         client = self._clients.get()
         try:
             if client is None:
                 client = connect(self._address, self._settings)
-            with _translated(refusal):
+            with _translated():
                 yield client
         finally:
             self._clients.put(client)
@@ -155,13 +159,13 @@ class ClientPool:
 
 
 @contextmanager
-def _translated(refusal: type[StoreError]) -> Iterator[None]:
+def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as exc:
         raise StoreUnavailable(_first_line(exc)) from exc
     except DatabaseError as exc:
-        raise (StoreUnavailable if exc.code in _AWAY else refusal)(_first_line(exc)) from exc
+        raise (StoreUnavailable if exc.code in _AWAY else StoreError)(_first_line(exc)) from exc
 
 
 def _first_line(exc: BaseException) -> str:

@@ -6,8 +6,10 @@ inbox → writer → **insert** → otlp_in → span_in → spans, contents
 from dataclasses import dataclass
 from importlib import resources
 
+from clickhouse_connect.driver.exceptions import DatabaseError
+
 from backtrail_store.client import ClientPool
-from backtrail_store.errors import BatchRefused
+from backtrail_store.errors import BatchRefused, StoreError
 
 ENVELOPE_PROTO = (resources.files("backtrail_store") / "schema" / "envelope.proto").read_text()
 
@@ -24,7 +26,18 @@ _SETTINGS: dict[str, object] = {
     "compile_expressions": 0,
     # A late span may lie in any week: one insert may touch as many partitions as it has spans.
     "max_partitions_per_insert_block": 0,
+    # Three times what the largest batch needs. A request that unfolds into more is at fault itself, and is found by
+    # halving; without the limit it would take the machine's memory, at every start again.
+    "max_memory_usage": 2 << 30,
 }
+
+# ClickHouse's error codes for bytes that cannot be read or values that no column takes. All others, unknown ones too,
+# are the store's: data waits for a mended store, but nothing brings it back from quarantine by itself.
+_DATA_AT_FAULT = frozenset(
+    {3, 4, 6, 27, 32, 33, 38, 41, 69, 70, 72, 117, 128, 131, 153, 190, 248, 306, 321, 349, 407, 436, 437, 444, 469}
+    | {565, 632, 691, 760}
+)
+_MEMORY_LIMIT_EXCEEDED = 241
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +52,23 @@ class Batch:
 
 
 def insert(clients: ClientPool, batch: Batch) -> None:
-    """Returns when the batch's parts are on disk. Raises BatchRefused or StoreUnavailable."""
-    with clients.borrow(BatchRefused) as client:
-        client.raw_insert(
-            "otlp_in",
-            insert_block=batch.body,
-            fmt="ProtobufSingle",
-            settings=_SETTINGS | {"insert_deduplication_token": batch.token},
-        )
+    """Returns when the batch's parts are on disk. Raises BatchRefused, or another StoreError if it is worth a retry."""
+    try:
+        with clients.borrow() as client:
+            client.raw_insert(
+                "otlp_in",
+                insert_block=batch.body,
+                fmt="ProtobufSingle",
+                settings=_SETTINGS | {"insert_deduplication_token": batch.token},
+            )
+    except StoreError as error:
+        if isinstance(error.__cause__, DatabaseError) and _is_data_at_fault(error.__cause__):
+            raise BatchRefused(*error.args) from error
+        raise
+
+
+def _is_data_at_fault(error: DatabaseError) -> bool:
+    """Of the memory limits only the insert's own says something about the batch; the machine's passes by."""
+    if error.code == _MEMORY_LIMIT_EXCEEDED:
+        return "Query memory limit exceeded" in str(error)
+    return error.code in _DATA_AT_FAULT

@@ -1,6 +1,7 @@
 """From raw OTLP bytes to rows: what ClickHouse makes of them, and what happens when it is given them twice."""
 
 import json
+from importlib import import_module
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
@@ -290,6 +291,28 @@ def test_late_spans_of_many_weeks_enter_in_one_batch(insert: Insert, store: Stor
 def test_bytes_that_are_no_batch_are_refused_for_good(store: Store, body: bytes) -> None:
     with pytest.raises(BatchRefused):
         store.insert(Batch(body, "token"))
+
+
+def test_a_request_that_takes_more_memory_than_an_insert_may_have_is_refused_for_good(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(import_module("backtrail_store.insert")._SETTINGS, "max_memory_usage", 20 << 20)
+
+    with pytest.raises(BatchRefused, match="memory limit"):
+        store.insert(batch_of(otlp_request(plain_span(events=[Span.Event()] * 1_000_000))))
+
+
+def test_a_store_that_is_broken_is_not_the_fault_of_the_batch(store: Store) -> None:
+    with store._writers.borrow() as client:
+        client.command("CREATE MATERIALIZED VIEW broken TO contents AS SELECT throwIf(1) AS hash FROM span_in")
+
+    try:
+        with pytest.raises(StoreError) as failure:
+            store.insert(batch_of(otlp_request(run_span())))
+        assert not isinstance(failure.value, BatchRefused)
+    finally:
+        with store._writers.borrow() as client:
+            client.command("DROP VIEW broken")
 
 
 def test_an_unknown_kind_and_status_do_not_fail_the_batch(insert: Insert, store: Store) -> None:
