@@ -83,6 +83,37 @@ def test_a_message_that_cannot_be_read_is_said_to_be_so() -> None:
     assert encoded["message"] == "<Broken whose message cannot be read>"
 
 
+class Hostile(ValueError):
+    @property
+    def retryable(self) -> bool:
+        raise RuntimeError("retryable")
+
+
+def with_notes(notes: Any) -> BaseException:
+    error = ValueError("noted")
+    error.__notes__ = notes
+    return error
+
+
+def nested(depth: int) -> BaseException:
+    error: BaseException = ValueError("innermost")
+    for _ in range(depth):
+        error = BaseExceptionGroup("group", [error])
+    return error
+
+
+@pytest.mark.parametrize("error", [Hostile("asked"), with_notes([enum]), with_notes(5), nested(5_000)])
+def test_of_an_error_that_cannot_be_looked_into_class_and_message_are_kept(error: BaseException) -> None:
+    encoded = encode_error(error, lambda value: encode(value).json)
+
+    assert (encoded["type"], encoded["message"]) in [
+        ("Hostile", "asked"),
+        ("ValueError", "noted"),
+        ("ExceptionGroup", "group (1 sub-exception)"),
+        ("ExceptionGroup", "group"),
+    ]
+
+
 def test_what_is_no_error_is_refused() -> None:
     for hostile in (5, {}, {"type": 5}, enum):
         with pytest.raises(ReplayError):

@@ -9,6 +9,7 @@ No `__init__` of a user's class is called: constructors with required keywords w
 
 import builtins
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from ._modules import module_name
@@ -18,15 +19,25 @@ _MAX_CAUSES = 8
 
 
 def encode_error(error: BaseException, encode: Callable[[Any], Any], causes: int = _MAX_CAUSES) -> dict[str, Any]:
-    """The error as JSON; `encode` turns its arguments and attributes into JSON."""
+    """The error as JSON; `encode` turns its arguments and attributes into JSON. Never raises."""
     cls = type(error)
     encoded: dict[str, Any] = {
         "type": cls.__qualname__,
         "module": module_name(cls),
         "mro": [f"{module_name(base)}:{base.__qualname__}" for base in cls.__mro__[1:-1]],
-        "message": _clean(_message(error)),
-        "retryable": getattr(error, "retryable", None) if isinstance(getattr(error, "retryable", None), bool) else None,
+        "message": _clean(message_of(error)),
+        "retryable": None,
     }
+    # A property of the user's class may raise, or what it holds be nested without end.
+    with suppress(Exception):
+        encoded.update(_details(error, encode, causes))
+    return encoded
+
+
+def _details(error: BaseException, encode: Callable[[Any], Any], causes: int) -> dict[str, Any]:
+    encoded: dict[str, Any] = {}
+    if isinstance(retryable := getattr(error, "retryable", None), bool):
+        encoded["retryable"] = retryable
     if isinstance(error, BaseExceptionGroup):
         encoded["message"] = _clean(error.message)
         encoded["children"] = [encode_error(child, encode, causes) for child in error.exceptions]
@@ -35,8 +46,9 @@ def encode_error(error: BaseException, encode: Callable[[Any], Any], causes: int
     attributes = {name: encode(value) for name, value in vars(error).items() if not name.startswith("__")}
     if attributes:
         encoded["attrs"] = attributes
-    if notes := getattr(error, "__notes__", None):
-        encoded["notes"] = [_clean(str(note)) for note in notes]
+    notes = getattr(error, "__notes__", None)
+    if notes and isinstance(notes, list | tuple):
+        encoded["notes"] = [_clean(note) for note in notes if isinstance(note, str)]
     if error.__cause__ is not None and causes > 0:
         encoded["cause"] = encode_error(error.__cause__, encode, causes - 1)
     return encoded
@@ -49,7 +61,8 @@ def _arguments(error: BaseException) -> tuple[Any, ...]:
     return error.args
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """What the error says, or that it cannot be read."""
     try:
         return str(error)
     except Exception:

@@ -20,12 +20,14 @@ from opentelemetry.trace import Link, SpanContext, SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 
 from ._modules import module_name
+from ._recorded_errors import message_of
 
 if TYPE_CHECKING:
     from ._recorder import Recorder
 
 UNSET = Status(StatusCode.UNSET)
-OK = Status(StatusCode.OK)
+
+_MAX_FRAMES = 100
 
 
 class RecordedSpan(trace.Span):
@@ -105,15 +107,15 @@ class RecordedSpan(trace.Span):
     ) -> None:
         described = {
             "exception.type": error_type(exception),
-            "exception.message": _message(exception),
-            "exception.stacktrace": "".join(traceback.format_exception(exception)),
+            "exception.message": message_of(exception),
+            "exception.stacktrace": _stack_trace(exception),
             "exception.escaped": str(escaped),
         }
         self.add_event("exception", {**described, **(attributes or {})}, timestamp)
 
     def set_error(self, error: BaseException) -> None:
         self.record_exception(error, escaped=True)
-        self._status = Status(StatusCode.ERROR, f"{type(error).__name__}: {_message(error)}")
+        self._status = Status(StatusCode.ERROR, f"{type(error).__name__}: {message_of(error)}")
 
     def end(self, end_time: int | None = None) -> None:
         if self.end_time is not None:
@@ -146,8 +148,9 @@ def error_type(error: BaseException) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{module_name(cls)}.{cls.__qualname__}"
 
 
-def _message(error: BaseException) -> str:
+def _stack_trace(error: BaseException) -> str:
+    # The innermost frames tell where it broke; a recursion without end has thousands.
     try:
-        return str(error)
+        return "".join(traceback.format_exception(error, limit=-_MAX_FRAMES))
     except Exception:
-        return ""
+        return "".join(traceback.format_tb(error.__traceback__, limit=-_MAX_FRAMES))
