@@ -1,8 +1,10 @@
 """What goes into a recording comes out again with its type, and nothing else does."""
 
 import enum
+import gc
 import math
 import uuid
+import weakref
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -184,6 +186,14 @@ def test_a_hostile_object_is_opaque_and_raises_nothing() -> None:
             raise RuntimeError("no")
 
     assert encode(Hostile(a=1)).reason == "opaque"
+
+
+def test_classes_made_on_the_fly_are_not_kept_alive() -> None:
+    made = [weakref.ref(type(value)) for value in (type("Made", (), {})() for _ in range(3_000)) if encode(value)]
+
+    gc.collect()
+
+    assert sum(cls() is not None for cls in made) <= 1_024
 
 
 def test_sets_are_encoded_in_one_order() -> None:

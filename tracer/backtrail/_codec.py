@@ -10,6 +10,7 @@ kept as its type's name and makes the whole payload unreplayable, with a reason.
 
 import base64
 import dataclasses
+import functools
 import math
 import uuid
 from collections import deque
@@ -80,9 +81,7 @@ def _encode(value: Any, problems: _Problems, depth: int) -> Any:
     if depth > MAX_DEPTH:
         problems.add("too_deep", type_name(cls))
         return _opaque(value, problems, "too_deep")
-    encoder = _ENCODERS.get(cls)
-    if encoder is None:
-        encoder = _ENCODERS[cls] = _find_encoder(cls)
+    encoder = _ENCODERS.get(cls) or _find_encoder(cls)  # type: ignore[arg-type]
     return encoder(value, problems, depth)
 
 
@@ -218,6 +217,8 @@ _ENCODERS: dict[type, _Encoder] = {
 }
 
 
+# Bounded: a program may make classes as it goes, a mock one for each object.
+@functools.lru_cache(maxsize=1_024)
 def _find_encoder(cls: type) -> _Encoder:
     if dataclasses.is_dataclass(cls):
         return _encode_dataclass
