@@ -136,6 +136,53 @@ def test_any_argument_and_any_result_pass_through(value: Any) -> None:
     assert len(spans.of_kind("run")) == 1
 
 
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("str")
+
+    __repr__ = __str__
+
+    @property
+    def retryable(self) -> bool:
+        raise RuntimeError("retryable")
+
+
+def test_an_error_that_breaks_when_it_is_looked_at_ends_step_agent_and_run(caplog: pytest.LogCaptureFixture) -> None:
+    error = Unreadable("x")
+
+    @backtrail.step
+    def fail() -> None:
+        raise error
+
+    program = backtrail.run(name="program")(backtrail.agent(name="clerk")(fail))
+
+    with capture_spans(strict=False) as spans, pytest.raises(Unreadable) as raised:
+        program()
+
+    assert raised.value is error
+    statuses = [
+        dict(span.attributes or {})[f"backtrail.{kind}.status"]
+        for kind in ("step", "agent", "run")
+        for span in spans.of_kind(kind)
+    ]
+    assert statuses == ["failed", "failed", "failed"]
+    assert caplog.records == []
+
+
+def test_a_class_that_cannot_be_kept_is_complained_about_once_in_a_process(caplog: pytest.LogCaptureFixture) -> None:
+    class Socket: ...
+
+    connect = backtrail.step(name="connect")(Socket)
+
+    with capture_spans(strict=False):
+        for _ in range(3):
+            backtrail.run(name="request")(lambda: connect() and None)()
+
+    assert [record.message.partition(" ")[2] for record in caplog.records] == [
+        "cannot be kept in a recording (opaque); a replay cannot give it back"
+    ]
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 
 from ._calls import Decorated
 from ._run_context import RunContext
+from ._spec import Spec
 from ._specs import AgentSpec, RunSpec, StepSpec
 from ._steps import SideEffect, StepKind
 
@@ -39,7 +40,7 @@ def run(name: Any = None, **options: Any) -> Any:
     `query` names the parameter that holds the user's words; without it, the first string is taken.
     In a block (`with run("nightly", query="…") as ctx:`) it is the words themselves.
     """
-    return RunSpec()(name) if callable(name) else RunSpec(name, **options)
+    return _decorator_or_block(RunSpec, name, options)
 
 
 @overload
@@ -54,7 +55,7 @@ def agent(name: Any = None, **options: Any) -> Any:
     @backtrail.agent(name="researcher")
     async def research(question: str) -> Answer: ...
     """
-    return AgentSpec()(name) if callable(name) else AgentSpec(name, **options)
+    return _decorator_or_block(AgentSpec, name, options)
 
 
 @overload
@@ -79,7 +80,7 @@ def step(name: Any = None, **options: Any) -> Any:
     @backtrail.step(kind="tool")
     async def lookup(order_id: str, ctx: AppContext) -> Order: ...
     """
-    return StepSpec()(name) if callable(name) else StepSpec(name, **options)
+    return _decorator_or_block(StepSpec, name, options)
 
 
 @overload
@@ -88,5 +89,9 @@ def tool(name: Callable[..., R], /) -> Decorated[R]: ...
 def tool(name: str | None = None, **options: Any) -> StepSpec: ...
 def tool(name: Any = None, **options: Any) -> Any:
     """A step of kind tool."""
-    spec = StepSpec(None if callable(name) else name, kind=StepKind.TOOL_CALL, **options)
-    return spec(name) if callable(name) else spec
+    return _decorator_or_block(StepSpec, name, {"kind": StepKind.TOOL_CALL, **options})
+
+
+def _decorator_or_block(spec: type[Spec], given: Any, options: dict[str, Any]) -> Any:
+    is_name = given is None or isinstance(given, str)
+    return spec(given, **options) if is_name else spec(None, **options)(given)

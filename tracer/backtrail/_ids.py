@@ -6,22 +6,22 @@ The one of the `random` module is the user's. A program that calls `random.seed(
 id, and drawing from it on our thread would disturb the numbers the user draws.
 """
 
-import os
 import random
 
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
+from ._lifetime import in_forked_child
+
+_random = random.Random()
+in_forked_child(_random.seed)  # or parent and child would go on alike
+
 
 class PrivateIds(IdGenerator):
-    def __init__(self) -> None:
-        self._random = random.Random()
-        os.register_at_fork(after_in_child=self._random.seed)  # or parent and child would go on alike
-
     def generate_span_id(self) -> int:
-        return self._random.getrandbits(64) or self.generate_span_id()
+        return _random.getrandbits(64) or self.generate_span_id()
 
     def generate_trace_id(self) -> int:
-        return self._random.getrandbits(128) or self.generate_trace_id()
+        return _random.getrandbits(128) or self.generate_trace_id()
 
     def is_trace_id_random(self) -> bool:
         return True

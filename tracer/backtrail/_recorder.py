@@ -24,6 +24,7 @@ from . import semconv
 from ._boundary import never_raise
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES, is_over, truncated_text
 from ._ids import PrivateIds
+from ._lifetime import in_forked_child
 from ._span import RecordedSpan
 from ._version import __version__
 
@@ -132,5 +133,4 @@ def _after_fork() -> None:
     _current.process = _new_process()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+in_forked_child(_after_fork)

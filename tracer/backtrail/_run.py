@@ -8,7 +8,7 @@ clock, span numbers, occurrences, state) happens under its one lock.
 
 from __future__ import annotations
 
-import os
+import functools
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
@@ -23,6 +23,7 @@ from ._agent_context import AgentContext
 from ._boundary import logger, never_raise
 from ._codec import Encoded, encode
 from ._done import DONE, Done
+from ._lifetime import in_forked_child
 from ._lineage import Lineage
 from ._recorded_errors import encode_error
 from ._recorder import Recorder
@@ -93,7 +94,6 @@ class RunRuntime:
         self._default: AgentContext | None = None
         self._failures: deque[tuple[BaseException, str]] = deque(maxlen=_FAILURES_KEPT)
         self._turns = TurnClock()
-        self._warned: set[str] = set()
 
     @property
     def is_replaying(self) -> bool:
@@ -149,9 +149,7 @@ class RunRuntime:
         message = f"{encoded.detail} cannot be kept in a recording ({encoded.reason}); a replay cannot give it back"
         if never_raise.is_strict:
             raise ResultNotReplayableError(message, reason=encoded.reason)
-        if encoded.detail not in self._warned:
-            self._warned.add(encoded.detail)
-            logger.warning("%s", message)
+        _warn_once(message)
 
     def note_failure(self, error: BaseException, step_key: str) -> None:
         self._failures.append((error, step_key))
@@ -178,6 +176,9 @@ class RunRuntime:
             with self.lock:
                 if self._default is None:
                     self._default = _agents.start_default(self)
+                    if self.status != "open":
+                        # First needed by a task that outlived the run, when there is nobody left to end it.
+                        self._default.finish(None)
         return self._default
 
     def start_agent(
@@ -212,6 +213,12 @@ class RunRuntime:
         return DONE
 
 
+@functools.lru_cache(maxsize=256)
+def _warn_once(message: str) -> None:
+    # Once in a process: a service has a run for every request.
+    logger.warning("%s", message)
+
+
 def _after_fork() -> None:
     """A forked process counts its own spans; a lock its parent held would never be released here."""
     for runtime in active_runs.values():
@@ -219,5 +226,4 @@ def _after_fork() -> None:
         runtime.number = 0
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+in_forked_child(_after_fork)

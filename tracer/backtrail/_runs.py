@@ -27,7 +27,7 @@ from ._version import __version__
 from .canonical import H
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 
 WIRE = 1
@@ -156,21 +156,10 @@ def context_json(context: RunContext) -> dict[str, Any]:
     return {"type": type_name(type(context)), "fields": data, "opaque": opaque}
 
 
-def context_for(
-    given: RunContext | None, current: RunContext | None, wanted: Callable[[], RunContext] = RunContext
-) -> RunContext:
-    """The context of a run or agent: the one handed over, with the query kept; else the current; else a new one."""
-    if given is None:
-        return current if current is not None else wanted()
-    if current is not None and current.query and not given.query:
-        return replaced(given, query=current.query)
-    return given
-
-
 def _warn_if_unconfigured(has_no_sink: bool) -> None:
     global _has_warned
     from ._configure import is_configured
 
     if has_no_sink and not _has_warned and not is_configured():
         _has_warned = True
-        logger.warning("backtrail.configure() was not called; runs are executed but not recorded")
+        logger.warning("Backtrail is not configured: runs are executed, but not recorded")

@@ -9,54 +9,30 @@ is up to the scheduler. Our bookkeeping stands inside `never_raise`; the user's 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from types import TracebackType
 from typing import Any, TypeVar
 
 from ._agent_context import AgentContext
 from ._agents import plan_agent
 from ._boundary import never_raise
-from ._calls import Activity, Decorated, Opening, RunCall, acknowledge, name_of, qualname_of, wrap
+from ._call_context import context_for, given_context, query_of, swapped
+from ._calls import Decorated, Opening, RunCall, acknowledge, name_of, qualname_of, wrap
 from ._codec import encode
 from ._modules import module_name
 from ._recorder import Recorder
 from ._replayed_step import attend
 from ._run import RunRuntime
 from ._run_context import RunContext
-from ._runs import context_for, start_run
+from ._runs import start_run
 from ._scope import Position, current_position
 from ._signature import Signature
+from ._spec import Spec
 from ._step_context import StepContext
 from ._steps import SideEffect, StepKind, StepPlan
 
 R = TypeVar("R")
 
 
-class _Spec:
-    """What the three have in common: used as a block, the object keeps what it opened."""
-
-    def __init__(self) -> None:
-        self._entered: list[Activity | None] = []
-
-    def _leave(self, error: BaseException | None) -> None:
-        activity = self._entered.pop()
-        if activity is None:
-            return
-        with never_raise("ending a recording"):
-            if error is None:
-                activity.leave_block()
-            else:
-                activity.leave_failed(error)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._leave(error)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._leave(error)
-
-
-class RunSpec(_Spec):
+class RunSpec(Spec):
     """What `run(…)` makes: decorate with it, or `with run("nightly") as ctx:`."""
 
     def __init__(
@@ -69,27 +45,26 @@ class RunSpec(_Spec):
         conversation_id: str | None = None,
         input: Any = None,
     ) -> None:
-        super().__init__()
-        self._name = name
+        super().__init__(name)
         self._query = query
         self._context = context
         self._state = state
         self._conversation_id = conversation_id
         self._input = input
 
-    def __call__(self, function: Callable[..., R]) -> Decorated[R]:
+    def _decorate(self, function: Callable[..., R]) -> Decorated[R]:
         signature = Signature(function)
         name = self._name or name_of(function)
         entrypoint = f"{module_name(function)}:{qualname_of(function)}"
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Opening:
-            given = _given_context(signature, args, kwargs, options)
+            given = given_context(signature, args, kwargs, options)
             current = current_position.get()
             inputs = signature.bind(args, kwargs)
             runtime = start_run(
                 name,
                 context_for(given, current.context if current else None),
-                query=_query_of(inputs, self._query),
+                query=query_of(inputs, self._query),
                 input_json=signature.without_defaults(encode(inputs).json),
                 state=options.get("state", self._state),
                 conversation_id=options.get("conversation_id") or self._conversation_id,
@@ -97,7 +72,7 @@ class RunSpec(_Spec):
                 code_hash=signature.code_hash,
             )
             call = RunCall(runtime)
-            args, kwargs = _swap(given, runtime.context, args, kwargs)
+            args, kwargs = swapped(given, runtime.context, args, kwargs)
             return call, *signature.inject(args, kwargs, call.provide)
 
         return wrap(function, begin, begins_when_awaited=True)
@@ -116,9 +91,9 @@ class RunSpec(_Spec):
             )
             call = RunCall(runtime)
             call.enter()
-            self._entered.append(call)
+            self.keep(call)
             return runtime.context
-        self._entered.append(None)
+        self.keep(None)
         return given or RunContext()
 
     def __enter__(self) -> RunContext:
@@ -128,18 +103,17 @@ class RunSpec(_Spec):
         return self._open()
 
 
-class AgentSpec(_Spec):
+class AgentSpec(Spec):
     """What `agent(…)` makes: decorate with it, or `with agent("researcher") as me:`."""
 
     def __init__(
         self, name: str | None = None, *, config_id: str | None = None, metadata: dict[str, Any] | None = None
     ) -> None:
-        super().__init__()
-        self._name = name
+        super().__init__(name)
         self._config_id = config_id
         self._metadata = metadata
 
-    def __call__(self, function: Callable[..., R]) -> Decorated[R]:
+    def _decorate(self, function: Callable[..., R]) -> Decorated[R]:
         signature = Signature(function)
         name = self._name or name_of(function)
 
@@ -147,7 +121,7 @@ class AgentSpec(_Spec):
             position = current_position.get()
             if position is None:
                 return None
-            given = _given_context(signature, args, kwargs, options)
+            given = given_context(signature, args, kwargs, options)
             context = context_for(given, position.context)
             inputs = signature.bind(args, kwargs)
             activity = plan_agent(
@@ -158,7 +132,7 @@ class AgentSpec(_Spec):
                 metadata=self._metadata,
                 input_json=signature.without_defaults(encode(inputs).json),
             )
-            args, kwargs = _swap(given, context, args, kwargs)
+            args, kwargs = swapped(given, context, args, kwargs)
             return activity, *signature.inject(args, kwargs, activity.provide)
 
         # An agent that is called outside a run is one.
@@ -170,16 +144,16 @@ class AgentSpec(_Spec):
             if position is not None:
                 agent = plan_agent(position, self._name or "agent", config_id=self._config_id, metadata=self._metadata)
                 agent.enter()
-                self._entered.append(agent)
+                self.keep(agent)
                 return agent
-        self._entered.append(None)
+        self.keep(None)
         return plan_agent(_detached_position(), self._name or "agent")
 
     async def __aenter__(self) -> AgentContext:
         return self.__enter__()
 
 
-class StepSpec(_Spec):
+class StepSpec(Spec):
     """What `step(…)` makes: decorate with it, or `with step("search", kind="tool") as this:`."""
 
     def __init__(
@@ -196,8 +170,7 @@ class StepSpec(_Spec):
         capture: bool = True,
         input: Any = None,
     ) -> None:
-        super().__init__()
-        self._name = name
+        super().__init__(name)
         self._kind = StepKind(kind)
         self._key = key
         self._version = version
@@ -222,7 +195,7 @@ class StepSpec(_Spec):
             code_hash=signature.code_hash if signature else None,
         )
 
-    def __call__(self, function: Callable[..., R]) -> Decorated[R]:
+    def _decorate(self, function: Callable[..., R]) -> Decorated[R]:
         signature = Signature(function, self._ignore)
         name = self._name or name_of(function)
         plan: StepPlan | None = None
@@ -249,47 +222,18 @@ class StepSpec(_Spec):
             if position is not None:
                 activity = plan.begin(position, self._input)
         if activity is None:
-            self._entered.append(None)
+            self.keep(None)
             return plan.begin(_detached_position(), None)
         attend(activity)
         with never_raise("starting a step"):
             activity.enter()
             if activity.waits_before:
                 acknowledge(activity)
-        self._entered.append(activity)
+        self.keep(activity)
         return activity
 
     async def __aenter__(self) -> StepContext:
         return self.__enter__()
-
-
-def _given_context(
-    signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
-) -> RunContext | None:
-    """The context handed over: by `context=`, by `with_options`, or as an argument."""
-    if "context" in kwargs and not signature.accepts("context"):
-        options = {"context": kwargs.pop("context")}
-    context = options.get("context")
-    if context is None and signature.contexts:
-        values = [*args, *(value for name, value in kwargs.items() if name in signature.contexts)]
-        context = next((value for value in values if isinstance(value, RunContext)), None)
-    return context
-
-
-def _swap(
-    old: RunContext | None, new: RunContext, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments with the given context replaced by the copy that knows the query."""
-    if old is None or old is new:
-        return args, kwargs
-    swapped = {name: new if value is old else value for name, value in kwargs.items()}
-    return tuple(new if value is old else value for value in args), swapped
-
-
-def _query_of(inputs: dict[str, Any], parameter: str | None) -> str:
-    if parameter is not None:
-        return str(inputs.get(parameter, ""))
-    return next((value for value in inputs.values() if isinstance(value, str)), "")
 
 
 def _detached_position() -> Position:

@@ -1,0 +1,191 @@
+"""Whatever can be called can be recorded, in whichever order decorators stand, and goes on as it was."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import backtrail
+from backtrail import semconv
+from backtrail.testing import CapturedSpans, capture_spans
+
+
+def steps(spans: CapturedSpans) -> list[tuple[str, Any]]:
+    return [(span.name, (span.attributes or {}).get(semconv.STEP_RESULT)) for span in spans.of_kind("step")]
+
+
+class Shop:
+    currency = "EUR"
+
+    @backtrail.step
+    @staticmethod
+    def inside(price: int) -> int:
+        return price + 1
+
+    @staticmethod
+    @backtrail.step
+    def outside(price: int) -> int:
+        return price + 2
+
+    @backtrail.step(kind="tool")
+    @classmethod
+    def of_class(cls, price: int) -> str:
+        return f"{price} {cls.currency}"
+
+    @classmethod
+    @backtrail.tool
+    async def later(cls, price: int) -> str:
+        return f"{price} {cls.currency}"
+
+    @property
+    @backtrail.step
+    def open(self) -> bool:
+        return True
+
+
+class CheapShop(Shop):
+    currency = "USD"
+
+
+def test_methods_of_every_kind_are_recorded_on_either_side_of_the_decorator() -> None:
+    @backtrail.run
+    def main() -> list[Any]:
+        shop = CheapShop()
+        return [shop.inside(1), Shop.inside(1), shop.outside(1), shop.of_class(1), Shop.of_class(1), shop.open]
+
+    with capture_spans() as spans:
+        assert main() == [2, 2, 3, "1 USD", "1 EUR", True]
+        assert asyncio.run(backtrail.run(CheapShop.later)(5)) == "5 USD"
+
+    assert [name for name, _ in steps(spans)] == [
+        *("inside", "inside", "outside", "execute_tool of_class", "execute_tool of_class", "open"),
+        "execute_tool later",
+    ]
+
+
+def test_a_function_is_decorated_in_one_call_with_its_options() -> None:
+    decorate: Any = backtrail.step
+
+    lookup = decorate(str.upper, kind="tool")
+
+    with capture_spans() as spans:
+        assert backtrail.run(lambda: lookup("a"))() == "A"
+    assert steps(spans) == [("execute_tool upper", '"A"')]
+
+
+@pytest.mark.parametrize("decorate", [backtrail.run, backtrail.agent, backtrail.step, backtrail.tool])
+def test_what_is_no_function_is_refused_where_it_is_decorated(decorate: Any) -> None:
+    with pytest.raises(TypeError, match="not 5"):
+        decorate(5)
+
+
+def test_other_decorators_go_above_and_below() -> None:
+    calls: list[str] = []
+
+    def twice(function: Callable[[str], str]) -> Callable[[str], str]:
+        @functools.wraps(function)
+        def again(text: str) -> str:
+            try:
+                return function(text)
+            except ConnectionError:
+                return function(text)
+
+        return again
+
+    def flaky(text: str) -> str:
+        calls.append(text)
+        if len(calls) % 2:
+            raise ConnectionError
+        return text
+
+    above, below = twice(backtrail.step("above")(flaky)), backtrail.step("below")(twice(flaky))
+    cached = functools.lru_cache(backtrail.step("cached")(str.lower))
+
+    with capture_spans() as spans:
+        assert backtrail.run(lambda: [above("a"), below("b"), cached("C"), cached("C")])() == ["a", "b", "c", "c"]
+
+    assert steps(spans) == [("above", None), ("above", '"a"'), ("below", '"b"'), ("cached", '"c"')]
+
+
+def test_generators_are_handed_through_unread() -> None:
+    read: list[int] = []
+
+    @backtrail.step
+    def count(n: int) -> Iterator[int]:
+        for i in range(n):
+            read.append(i)
+            yield i
+
+    with capture_spans(strict=False) as spans:
+        numbers = backtrail.run(lambda: count(2))()
+        assert read == []
+        assert list(numbers) == [0, 1]
+    assert len(steps(spans)) == 1
+
+
+def test_a_recursion_without_end_ends_as_it_would_and_the_run_goes_on() -> None:
+    @backtrail.step
+    def deeper(n: int) -> int:
+        return deeper(n + 1)
+
+    @backtrail.step
+    def fine() -> str:
+        return "fine"
+
+    @backtrail.run
+    def main() -> str:
+        with pytest.raises(RecursionError):
+            deeper(0)
+        return fine()
+
+    with capture_spans(strict=False) as spans:
+        assert main() == "fine"
+    assert steps(spans)[-1] == ("fine", '"fine"')
+    assert spans.named("fine").parent == spans.named("invoke_agent default").context
+
+
+def test_one_block_object_serves_several_tasks_at_a_time() -> None:
+    shared = backtrail.step("shared")
+
+    async def use(n: int, seconds: float) -> None:
+        with shared as this:
+            this.set_attribute("n", n)
+            await asyncio.sleep(seconds)
+            assert backtrail.get_current_step_context() is this
+            this.complete(n)
+
+    @backtrail.run
+    async def main() -> None:
+        await asyncio.gather(use(0, 0.03), use(1, 0.01), use(2, 0.02))
+
+    with capture_spans() as spans:
+        asyncio.run(main())
+
+    ended = [dict(span.attributes or {}) for span in spans.of_kind("step")]
+    assert [(step["n"], step[semconv.STEP_RESULT]) for step in ended] == [(1, "1"), (2, "2"), (0, "0")]
+
+
+def test_a_task_that_outlives_its_run_is_recorded_whole() -> None:
+    @backtrail.step
+    async def later() -> None:
+        await asyncio.sleep(0.01)
+
+    async def program() -> None:
+        tasks = []
+
+        @backtrail.run
+        async def main() -> None:
+            tasks.append(asyncio.create_task(later()))
+
+        await main()
+        await tasks[0]
+
+    with capture_spans() as spans:
+        asyncio.run(program())
+
+    assert spans.named("later").parent == spans.named("invoke_agent default").context
+    assert (spans.named("invoke_agent default").attributes or {})[semconv.AGENT_STATUS] == "completed"
+    numbers = {(span.attributes or {})[semconv.NUMBER] for span in spans}
+    assert numbers == set(range(1, len(spans) + 1))
