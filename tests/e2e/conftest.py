@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import backtrail
-from backtrail._recorder import current_recorder
 from tests.e2e.replaying import Log
 from tests.serving import RunningServer, running_server
 
@@ -24,7 +23,7 @@ def client(server: RunningServer) -> Iterator[backtrail.Client]:
     backtrail.configure(endpoint=server.url, service_name="replay-tests")
     with backtrail.Client(server.url) as client:
         yield client
-        current_recorder().flush(5)
+        backtrail.flush()
 
 
 @pytest.fixture

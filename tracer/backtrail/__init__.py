@@ -13,7 +13,7 @@ async def handle(query: str) -> Answer: ...
 
 from ._agent_context import AgentContext
 from ._checkpoint import Checkpoint
-from ._configure import configure
+from ._configure import configure, flush, shutdown
 from ._current import (
     get_current_agent_context,
     get_current_client,
@@ -43,6 +43,7 @@ __all__ = [
     "__version__",
     "agent",
     "configure",
+    "flush",
     "generate_id",
     "get_current_agent_context",
     "get_current_client",
@@ -53,6 +54,7 @@ __all__ = [
     "has_active_run",
     "now_utc",
     "run",
+    "shutdown",
     "step",
     "tool",
 ]

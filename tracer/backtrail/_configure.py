@@ -7,7 +7,6 @@ OpenTelemetry's own variables are honoured before any of ours; an argument wins 
 
 from __future__ import annotations
 
-import atexit
 import os
 from typing import Any
 
@@ -19,8 +18,10 @@ from ._content import DEFAULT_MAX_PAYLOAD_BYTES
 from ._current import get_current_client, set_current_client
 from ._delivery import OtlpDelivery
 from ._foreign import join_global_provider
+from ._lifetime import at_exit, not_at_exit
 from ._processor import INTERVAL, Processor
 from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
+from ._run import active_runs
 from .client import Client
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
@@ -50,13 +51,15 @@ def configure(
     Without an endpoint: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OTEL_EXPORTER_OTLP_ENDPOINT`, then
     http://127.0.0.1:4318. `durability="sync"` waits for the server at the end of each step, `"exit"`
     sends at the end of the run. `strict=True` lets recording raise: for tests, not for production.
-    Calling it again with the same arguments changes nothing; with others, it replaces the settings.
+    Calling it again with the same arguments changes nothing; with others, it replaces the settings for runs
+    that start afterwards. A program with a TracerProvider of its own sets that one first: OpenTelemetry keeps
+    the first it is given.
     """
     global _settings
     settings = (endpoint, service_name, api_key, service_version, durability, max_payload_bytes, strict)
     if settings == _settings:
         return get_current_client()
-    previous = current_recorder().sink
+    previous = current_recorder()
     api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
     recorder = Recorder(
         resource=_resource(service_name, service_version),
@@ -69,17 +72,43 @@ def configure(
         interval = _SECONDS_UNTIL_EXIT if durability == "exit" else INTERVAL
         processor = Processor(OtlpDelivery(_traces_endpoint(endpoint), headers), interval=interval)
         recorder.sink = processor
-        atexit.register(processor.shutdown)
+        at_exit(processor.shutdown)
         join_global_provider(recorder)
     never_raise.is_strict = strict
     client = Client(endpoint, api_key)
     set_current_recorder(recorder)
     set_current_client(client)
     _settings = settings
-    if isinstance(previous, Processor):
-        previous.shutdown()
-        atexit.unregister(previous.shutdown)
+    if not any(run.recorder is previous and run.status == "open" for run in list(active_runs.values())):
+        _stop(previous)
     return client
+
+
+def flush(timeout: float = 5.0) -> bool:
+    """Wait until the server has everything recorded so far; whether it has, within this many seconds.
+
+    For what ends without notice: a child process before `os._exit`, a cloud function before it is frozen.
+    """
+    recorder = current_recorder()
+    return recorder.sink is None or recorder.flush(timeout)
+
+
+def shutdown() -> None:
+    """Deliver what can be delivered in four seconds, and record nothing more until `configure()` is called again.
+
+    A program that just ends need not call it.
+    """
+    global _settings
+    _stop(current_recorder())
+    set_current_recorder(Recorder())
+    set_current_client(None)
+    _settings = None
+
+
+def _stop(recorder: Recorder) -> None:
+    if isinstance(processor := recorder.sink, Processor):
+        processor.shutdown()
+        not_at_exit(processor.shutdown)
 
 
 def _traces_endpoint(endpoint: str | None) -> str:

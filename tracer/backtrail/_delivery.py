@@ -33,8 +33,10 @@ def _is_not_ours(record: logging.LogRecord) -> bool:
     return record.threadName != EXPORT_THREAD
 
 
-# The stock exporter logs every try; for our own thread the processor says once that the server is away.
+# The exporter logs every try and its HTTP library every request; for our own thread the processor says once
+# that the server is away.
 logging.getLogger(OTLPSpanExporter.__module__).addFilter(_is_not_ours)
+logging.getLogger("urllib3.connectionpool").addFilter(_is_not_ours)
 
 
 class Outcome(Enum):
@@ -46,6 +48,9 @@ class Outcome(Enum):
 class Delivery(Protocol):
     """What the processor sends through."""
 
+    @property
+    def endpoint(self) -> str: ...
+
     def send(self, spans: Sequence[ReadableSpan]) -> Outcome: ...
     def shutdown(self) -> None: ...
     def renew(self) -> None: ...
@@ -55,7 +60,7 @@ class OtlpDelivery:
     """Sends to one OTLP/HTTP endpoint."""
 
     def __init__(self, endpoint: str, headers: Mapping[str, str]) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._headers = dict(headers)
         self._status: int | None = None
         self.renew()
@@ -64,7 +69,7 @@ class OtlpDelivery:
         """A new connection; a forked process must not share its parent's."""
         session = requests.Session()
         session.hooks["response"].append(self._note_answer)
-        self._exporter = OTLPSpanExporter(endpoint=self._endpoint, headers=self._headers, session=session)
+        self._exporter = OTLPSpanExporter(endpoint=self.endpoint, headers=self._headers, session=session)
 
     def send(self, spans: Sequence[ReadableSpan]) -> Outcome:
         self._status = None
@@ -86,4 +91,5 @@ class OtlpDelivery:
         except DecodeError:
             return
         if partial.rejected_spans:
-            logger.warning("the server rejected %d spans: %s", partial.rejected_spans, partial.error_message)
+            message = "%s rejected %d spans: %s"
+            logger.warning(message, self.endpoint, partial.rejected_spans, partial.error_message)

@@ -9,10 +9,10 @@ for each run, and the run says so.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import Counter, deque
+from weakref import WeakSet
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
 from opentelemetry.sdk.trace import ReadableSpan
@@ -21,6 +21,7 @@ from . import semconv
 from ._boundary import logger, never_raise
 from ._clean import clean
 from ._delivery import EXPORT_THREAD, Delivery, Outcome
+from ._lifetime import in_forked_child
 from ._span import RecordedSpan
 
 INTERVAL = 0.2
@@ -53,8 +54,7 @@ class Processor:
         self._interval = interval
         self._is_shut_down = False
         self._reset()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
+        _processors.add(self)
 
     def _reset(self) -> None:
         self._changed = threading.Condition(threading.Lock())
@@ -71,8 +71,9 @@ class Processor:
         self._is_idle = False
         self._thread: threading.Thread | None = None
 
-    def _after_fork(self) -> None:
-        # The parent still has these spans and will send them. A lock another thread held would stay held here.
+    def renew(self) -> None:
+        """Begin anew in a forked process: the parent still has its spans and will send them."""
+        # A lock that another thread of the parent held would stay held here.
         self._reset()
         self._delivery.renew()
 
@@ -131,7 +132,8 @@ class Processor:
         self._hurry.set()
         self._wake.set()
         if (left := self._accepted - self._settled) > 0:
-            logger.warning("%d spans could not be delivered before the end of the program", left)
+            where = self._delivery.endpoint
+            logger.warning("%d spans could not be delivered to %s before the end of the program", left, where)
 
     # --- On our own thread ------------------------------------------------------------------------
 
@@ -200,7 +202,10 @@ class Processor:
         with self._changed:
             if outcome is Outcome.UNREACHABLE:
                 if self._failures == 0 and not self._is_shut_down:
-                    logger.warning("spans cannot be delivered now; they are kept and sent when the server answers")
+                    logger.warning(
+                        "spans cannot be delivered to %s now; they are kept and sent when it answers",
+                        self._delivery.endpoint,
+                    )
                 self._failures += 1
                 self._queue.extendleft(reversed(batch))
                 self._queued_bytes += sum(size for _, size in batch)
@@ -210,8 +215,19 @@ class Processor:
             if outcome is Outcome.REFUSED:
                 self._lost += len(batch)
                 self._lost_of.update(span.context.trace_id for span, _ in batch if span.context)
-                logger.error("the server refused %d spans; they are lost", len(batch))
+                logger.error("%s refused %d spans; they are lost", self._delivery.endpoint, len(batch))
             self._changed.notify_all()
+
+
+_processors: WeakSet[Processor] = WeakSet()
+
+
+def _after_fork() -> None:
+    for processor in list(_processors):
+        processor.renew()
+
+
+in_forked_child(_after_fork)
 
 
 def _size(span: ReadableSpan) -> int:
