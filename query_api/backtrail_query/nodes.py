@@ -1,31 +1,26 @@
 """A run as the API tells it: its summary, its agents, its tree.
 
-tree, totals → **nodes** → routes/runs.py
+tree, totals, summary → **nodes** → routes/runs.py
 """
 
 from collections.abc import Set
-from typing import Literal
 
 from backtrail import semconv
 from backtrail_query.records import read_agent
+from backtrail_query.summary import end_status, summarize
 from backtrail_query.totals import Totals, Usage, count_calls, sum_agents, sum_below, sum_run
 from backtrail_query.tree import Tree
 from backtrail_query.views import JsonObject, payload_view, rfc3339, run_view
-from backtrail_store.rows import RunRow, SpanRow
-
-NodeStatus = Literal["completed", "failed", "cancelled", "running", "incomplete"]
-
-_STATUS_ATTRIBUTES = (semconv.STEP_STATUS, semconv.AGENT_STATUS, semconv.RUN_STATUS)
+from backtrail_store.rows import RunStatus, SpanRow
 
 
-def run_with_tree(run: RunRow, tree: Tree) -> JsonObject:
+def run_with_tree(tree: Tree, status: RunStatus) -> JsonObject:
     attributes = tree.root.span.attributes
     counted = count_calls(tree)
     totals = sum_run(tree, counted)
-    is_running = run.status == "running"
+    is_running = status == "running"
     return {
-        **run_view(run),
-        **_run_totals(totals),
+        **run_view(summarize(tree, totals, status)),
         "input": payload_view(attributes.get(semconv.RUN_INPUT)),
         "result": payload_view(attributes.get(semconv.RUN_RESULT)),
         "error": payload_view(attributes.get(semconv.RUN_ERROR)),
@@ -34,17 +29,6 @@ def run_with_tree(run: RunRow, tree: Tree) -> JsonObject:
         "totals": totals.as_json(),
         "records": dict(tree.records),
         "tree": _tree_view(tree, sum_below(tree, counted), is_running=is_running),
-    }
-
-
-def _run_totals(totals: Totals) -> JsonObject:
-    """The summary's own numbers again, from the tree: only there are nested calls told apart."""
-    return {
-        "llm_calls": totals.llm_calls,
-        "input_tokens": totals.input_tokens,
-        "output_tokens": totals.output_tokens,
-        "cost_usd": totals.cost_usd,
-        "unpriced_calls": totals.unpriced_calls,
     }
 
 
@@ -111,11 +95,7 @@ def _node_view(span: SpanRow, *, is_running: bool) -> JsonObject:
     }
 
 
-def _status(span: SpanRow, *, is_running: bool) -> NodeStatus:
+def _status(span: SpanRow, *, is_running: bool) -> RunStatus:
     if span.is_pending:
         return "running" if is_running else "incomplete"
-    for name in _STATUS_ATTRIBUTES:
-        match span.attributes.get(name):
-            case "completed" | "failed" | "cancelled" as status:
-                return status
-    return "failed" if span.status_code == "error" else "completed"
+    return end_status(span)

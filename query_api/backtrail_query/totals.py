@@ -102,14 +102,14 @@ def sum_below(tree: Tree, counted: Set[str]) -> dict[str, Usage]:
 
 
 def count_calls(tree: Tree) -> set[str]:
-    """Span ids of the model calls that count, one for each real call."""
+    """Span ids of the model calls that count, one for each real call. Who lies within whom is what the spans say, as
+    for the list of runs: the tree hangs some of them elsewhere."""
     candidates = [
         Candidate(node.span.span_id, is_model_call(node), _has_usage(node))
         for node in tree.nodes
         if _ran(node) and (is_model_call(node) or _has_usage(node))
     ]
-    parents = {child.span.span_id: node.span.span_id for node in tree.nodes for child in node.children}
-    return counted_calls(candidates, parents)
+    return counted_calls(candidates, tree.parent_ids)
 
 
 def is_model_call(node: TreeNode) -> bool:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from backtrail import semconv
 from backtrail_store.rows import SpanRow
 
 RECORD_KINDS = frozenset({"state", "checkpoint", "effect"})
@@ -30,11 +29,19 @@ class TreeNode:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """`nodes` holds every node, parents before their children, children in order of time."""
+    """`nodes` holds every node, parents before their children, children in order of time; `parent_ids` is what the
+    spans themselves say, whatever the tree made of it."""
 
     root: TreeNode
     nodes: list[TreeNode]
     records: Counter[str]
+    parent_ids: dict[str, str]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the span on top has ended, and is the root and not only the first of those that have come."""
+        is_root = self.root.kind == "run" or not _has_parent(self.root.span)
+        return is_root and not self.root.span.is_pending
 
 
 def build_tree(spans: Sequence[SpanRow]) -> Tree:
@@ -44,6 +51,7 @@ def build_tree(spans: Sequence[SpanRow]) -> Tree:
     if not nodes:
         nodes = {spans[0].span_id: TreeNode(spans[0], kind_of(spans[0]))}
     root = _choose_root(nodes)
+    root.is_orphan = root.kind != "run" and _has_parent(root.span)
     agents = {node.span.agent_key: node for node in nodes.values() if node.kind == "agent" and node.span.agent_key}
     parents = {
         node.span.span_id: _choose_parent(node, nodes, agents, root) for node in nodes.values() if node is not root
@@ -53,13 +61,11 @@ def build_tree(spans: Sequence[SpanRow]) -> Tree:
         if node is not root:
             parents[node.span.span_id].children.append(node)
     _flatten_depths(root)
-    return Tree(root, list(_walk(root)), records)
+    return Tree(root, list(_walk(root)), records, {span.span_id: span.parent_span_id for span in spans})
 
 
 def kind_of(span: SpanRow) -> str:
-    """What a span is to Backtrail; a pending row is already what it will become."""
-    if span.backtrail_kind == "pending":
-        return str(span.attributes.get(semconv.PENDING_KIND, "span"))
+    """What a span is to Backtrail; in the store a pending row is already what it will become."""
     return span.backtrail_kind or "span"
 
 

@@ -50,8 +50,7 @@ def step(key: str, seq: int, status: str = "completed", *, scope: Any = (), resu
     replayed = more.pop("replayed", False)
     return span(
         f"{seq + 1000:016x}",
-        kind="pending" if is_pending else "step",
-        attributes={**attributes, semconv.PENDING_KIND: "step", **more},
+        attributes={**attributes, **more},
         step_key=key,
         seq=seq,
         is_pending=is_pending,

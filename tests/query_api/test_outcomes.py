@@ -50,7 +50,7 @@ def test_a_success_between_two_failures_ends_the_row_of_tries() -> None:
 
 
 def test_what_a_dead_process_left_runs_again_and_its_unsafe_step_is_refused() -> None:
-    killed = replace(run("running"), backtrail_kind="pending", is_pending=True)
+    killed = replace(run("running"), is_pending=True)
     killed.attributes[semconv.PENDING_KIND] = "run"
     found = bundles(
         killed,

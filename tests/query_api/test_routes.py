@@ -82,6 +82,15 @@ def test_a_run_that_has_not_ended_is_shown_from_its_pending_row(api: TestClient,
     assert [child.name for child in run.tree.children] == ["chat plan"]
 
 
+def test_a_run_of_which_only_inner_spans_have_come_is_shown_all_the_same(api: TestClient, insert: Insert) -> None:
+    insert(recorded.plan_step(), plan := plain_span("orphan", id_=bytes([9] * 8), parent_id=bytes([8] * 8)))
+
+    run = RunView.model_validate_json(api.get(f"/api/v1/runs/{RUN_ID}").content)
+
+    assert (run.status, run.span_count, run.tree.is_orphan) == ("incomplete", 2, True)
+    assert {run.tree.name, *(child.name for child in run.tree.children)} == {"chat plan", plan.name}
+
+
 def test_attributes_come_back_in_their_own_types(api: TestClient, insert: Insert) -> None:
     sent: dict[str, Value] = {
         "text": "ü\x00\n",

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtrail import semconv
 from backtrail_query.tree import MAX_DEPTH, Tree, TreeNode, build_tree
 from backtrail_store.rows import SpanRow
 from tests.query_api.spans import span
@@ -89,7 +88,7 @@ def test_a_trace_without_our_spans_is_a_tree_too() -> None:
 
 def test_open_spans_and_attempts_stand_in_the_tree_as_what_they_are() -> None:
     spans = [
-        span("run", kind="pending", is_pending=True, attributes={semconv.PENDING_KIND: "run"}),
+        span("run", kind="run", is_pending=True),
         span("writer", "run", "agent", is_pending=True),
         span("chat", "writer"),
         span("attempt 1", "chat", "attempt"),

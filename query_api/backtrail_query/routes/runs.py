@@ -1,5 +1,6 @@
 """GET /api/v1/runs and /api/v1/runs/{run_id}: the list, and one run as a tree."""
 
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -8,8 +9,10 @@ from backtrail_query.errors import RunNotFound
 from backtrail_query.models import Problem, RunPage, RunView
 from backtrail_query.nodes import run_with_tree
 from backtrail_query.params import Cursor, End, Limit, Project, Reader, RunId, Start, write_cursor
-from backtrail_query.tree import build_tree
+from backtrail_query.summary import end_status, status_without_root
+from backtrail_query.tree import Tree, build_tree
 from backtrail_query.views import json_response, run_view
+from backtrail_store.reader import TraceReader
 from backtrail_store.rows import RunFilter, RunStatus
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"], responses={400: {"model": Problem}, 422: {"model": Problem}})
@@ -50,8 +53,16 @@ def list_runs(
 @router.get("/{run_id}", response_model=RunView, responses={404: {"model": Problem}})
 def get_run(run_id: RunId, project: Project, reader: Reader) -> Response:
     """One run: summary, input and outcome, agents, and everything that happened as a tree."""
-    run = reader.get_run(project, run_id)
     spans = reader.get_outline(project, run_id)
-    if run is None or not spans:
+    if not spans:
         raise RunNotFound(run_id)
-    return json_response(run_with_tree(run, build_tree(spans)))
+    tree = build_tree(spans)
+    return json_response(run_with_tree(tree, _status(tree, reader, project)))
+
+
+def _status(tree: Tree, reader: TraceReader, project: str) -> RunStatus:
+    root = tree.root.span
+    if tree.has_ended:
+        return end_status(root)
+    run = reader.get_run(project, root.trace_id)
+    return status_without_root(tree, time.time_ns()) if run is None else run.status

@@ -5,8 +5,8 @@ SELECT
   count() AS span_count,
   countIf(backtrail_kind = 'agent') AS agent_count,
   countIf(backtrail_kind = 'step') AS step_count,
-  countIf(status_code = 'error') AS error_count,
-  countIf(replayed) AS replayed_count,
+  countIf(status_code = 'error' AND NOT is_record) AS error_count,
+  countIf(replayed AND NOT is_record) AS replayed_count,
   max(toUnixTimestamp64Nano(received_time)) AS last_received_unix_nano,
   groupArray(reinterpretAsUInt64(unhex(span_id))) AS span_ids,
   groupArray(reinterpretAsUInt64(unhex(parent_span_id))) AS parent_ids,
@@ -16,7 +16,8 @@ FROM (
   SELECT
     *,
     cost_usd,
-    NOT is_pending AND NOT replayed AS ran,
+    backtrail_kind IN ('state', 'checkpoint', 'effect') AS is_record,
+    NOT is_pending AND NOT replayed AND NOT is_record AS ran,
     backtrail_kind NOT IN ('run', 'agent', 'attempt') AND (step_kind IN ('llm', 'embedding', 'reranker')
       OR operation_name IN ('chat', 'text_completion', 'generate_content', 'embeddings')) AS is_call,
     input_tokens IS NOT NULL OR output_tokens IS NOT NULL OR reported_cost_usd IS NOT NULL AS has_usage

@@ -1,0 +1,63 @@
+"""A run's summary from its own tree: what the list of runs says of it, without another question to the store. Pure.
+
+    tree, totals → **summary** → nodes → routes/runs.py
+
+How lively a run without an end is shows in the store only, in when its spans were received.
+"""
+
+from typing import Literal, get_args
+
+from backtrail import semconv
+from backtrail_query.totals import Totals
+from backtrail_query.tree import Tree
+from backtrail_store.rows import RunRow, RunStatus, SpanRow
+from backtrail_store.run_rows import SILENCE_NS
+
+EndStatus = Literal["completed", "failed", "cancelled"]
+_END_STATUSES: frozenset[object] = frozenset(get_args(EndStatus))
+_STATUS_ATTRIBUTES = (semconv.STEP_STATUS, semconv.AGENT_STATUS, semconv.RUN_STATUS)
+
+
+def summarize(tree: Tree, totals: Totals, status: RunStatus) -> RunRow:
+    root = tree.root.span
+    return RunRow(
+        run_id=root.trace_id,
+        root_span_id=root.span_id,
+        name=root.name,
+        status=status,
+        start_time_unix_nano=root.start_time_unix_nano,
+        duration_ns=root.duration_ns,
+        service_name=root.service_name,
+        query=root.query,
+        conversation_id=root.conversation_id,
+        user_id=root.user_id,
+        environment=root.environment,
+        replay_of=str(root.attributes.get(semconv.REPLAY_OF, "")),
+        replay_mode=str(root.attributes.get(semconv.REPLAY_MODE, "")),
+        error_type=root.error_type,
+        error_message=root.status_message,
+        span_count=len(tree.parent_ids),
+        agent_count=sum(node.kind == "agent" for node in tree.nodes),
+        step_count=totals.step_count,
+        error_count=totals.error_count,
+        replayed_count=totals.replayed_count,
+        llm_calls=totals.llm_calls,
+        input_tokens=totals.input_tokens,
+        output_tokens=totals.output_tokens,
+        cost_usd=totals.cost_usd,
+        unpriced_calls=totals.unpriced_calls,
+    )
+
+
+def end_status(span: SpanRow) -> EndStatus:
+    """How a span that has ended did so: in its own words, or by OpenTelemetry's."""
+    for name in _STATUS_ATTRIBUTES:
+        if (status := span.attributes.get(name)) in _END_STATUSES:
+            return status  # type: ignore[return-value]
+    return "failed" if span.status_code == "error" else "completed"
+
+
+def status_without_root(tree: Tree, now_unix_nano: int) -> RunStatus:
+    """Of a run of which only inner spans have come: their times have to do."""
+    newest = max(node.span.end_time_unix_nano for node in tree.nodes)
+    return "running" if now_unix_nano - newest < SILENCE_NS else "incomplete"
