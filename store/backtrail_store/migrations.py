@@ -2,8 +2,8 @@
 
     schema/*.sql → **migrations** → schema_migrations
 
-ClickHouse has no transaction around DDL: a file that fails half-way is reported with its statement, and is tried
-again from its start the next time, so every file must be short and begin with what it makes.
+ClickHouse has no transaction around DDL: a file that was interrupted is applied again from its start the next time, so
+each of its statements must do no harm when it was done before.
 """
 
 import re

@@ -6,6 +6,7 @@ import pytest
 
 from backtrail_store import StoreError, open_store
 from backtrail_store.migrations import statements
+from tests.factories import TRACE_ID, batch_of, otlp_request, plain_span
 
 
 def test_a_second_migration_finds_nothing_to_do(store_dsn: str) -> None:
@@ -15,6 +16,17 @@ def test_a_second_migration_finds_nothing_to_do(store_dsn: str) -> None:
     files = (resources.files("backtrail_store") / "schema").iterdir()
     assert first == sorted(file.name.removesuffix(".sql") for file in files if file.name.endswith(".sql"))
     assert second == []
+
+
+def test_files_that_were_applied_but_not_remembered_are_applied_again(store_dsn: str) -> None:
+    with open_store(store_dsn) as store:
+        first = store.migrate()
+        with store._writers.borrow() as client:
+            client.command("TRUNCATE TABLE schema_migrations")
+
+        assert store.migrate() == first
+        store.insert(batch_of(otlp_request(plain_span())))
+        assert len(store.reader.get_trace("default", TRACE_ID.hex())) == 1
 
 
 def test_a_store_made_by_a_newer_release_is_left_alone(store_dsn: str) -> None:

@@ -1,7 +1,7 @@
 -- The door for raw OTLP: ClickHouse parses Batch (envelope.proto) into this table, which keeps nothing; the views do.
 -- Column names follow the parser's rule: a nested message flattens into its field names joined by underscores.
 -- `value` is the presence of the oneof: it tells 0 and "" from absent, and names the attribute's type.
-CREATE TABLE otlp_in (
+CREATE TABLE IF NOT EXISTS otlp_in (
   envelopes Array(Tuple(
     project String,
     received_unix_nano UInt64,

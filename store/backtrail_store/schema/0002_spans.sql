@@ -1,7 +1,7 @@
 -- One row a span: OpenTelemetry's own columns and, promoted on every span so that no question needs a join, what
 -- agents are asked about. A pending row (version 0) stands in until the final one (version = end time) replaces it;
 -- both share the whole sorting key, because a pending row carries the real start time.
-CREATE TABLE spans (
+CREATE TABLE IF NOT EXISTS spans (
   project LowCardinality(String),
   trace_id String CODEC(ZSTD(1)),
   span_id String CODEC(ZSTD(1)),

@@ -1,6 +1,6 @@
 -- Payload texts, apart from the light columns and with a life of their own: each message of a chat history once a
 -- trace and hour, any other payload as one entry. Blocks are large because the texts resemble one another.
-CREATE TABLE contents (
+CREATE TABLE IF NOT EXISTS contents (
   project LowCardinality(String),
   trace_id String CODEC(ZSTD(1)),
   hash UInt64,

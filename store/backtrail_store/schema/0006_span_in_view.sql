@@ -1,5 +1,5 @@
 -- From the wire to one row a span.
-CREATE MATERIALIZED VIEW span_in_view TO span_in AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS span_in_view TO span_in AS
 WITH
   arrayJoin(envelopes) AS envelope,
   arrayJoin(envelope.request_resource_spans) AS resource_spans,

@@ -1,5 +1,5 @@
 -- The one place where conventions become columns.
-CREATE MATERIALIZED VIEW spans_view TO spans AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS spans_view TO spans AS
 WITH
   texts['backtrail.kind'] = 'pending' AS pending,
   -- Partitions are dates and end in 2149: a later time would fail the whole insert.

@@ -1,5 +1,5 @@
 -- The pieces of every payload, each once a trace and insert; merges remove the rest.
-CREATE MATERIALIZED VIEW contents_view TO contents AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS contents_view TO contents AS
 SELECT
   project,
   trace_id,

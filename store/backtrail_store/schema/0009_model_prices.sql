@@ -1,6 +1,6 @@
 -- What a million tokens cost in US dollars, by model and day. Lists go by tier: at its position, the price once the
 -- input has more than tier_starts tokens. A user's own price beats the one that came with genai-prices.
-CREATE TABLE model_prices (
+CREATE TABLE IF NOT EXISTS model_prices (
   provider LowCardinality(String),
   model String,
   valid_from Date,
@@ -15,13 +15,13 @@ CREATE TABLE model_prices (
 ENGINE = ReplacingMergeTree(updated_time)
 ORDER BY (provider, model, valid_from, source);
 
-CREATE VIEW current_prices AS
+CREATE VIEW IF NOT EXISTS current_prices AS
 SELECT provider, model, valid_from, toDate('2149-06-06') AS valid_to, tier_starts, input, output, cache_read, cache_write
 FROM model_prices FINAL
 ORDER BY source = 'user' DESC
 LIMIT 1 BY provider, model, valid_from;
 
-CREATE DICTIONARY prices (
+CREATE DICTIONARY IF NOT EXISTS prices (
   provider String,
   model String,
   valid_from Date,
@@ -44,12 +44,12 @@ CREATE OR REPLACE FUNCTION backtrail_price AS (part, provider, model, time, toke
   dictGet('prices', part, (toString(provider), toString(model)), toDate(time)),
   arrayLastIndex(x -> x = 0 OR ifNull(tokens, 0) > x, dictGet('prices', 'tier_starts', (toString(provider), toString(model)), toDate(time))));
 
-ALTER TABLE spans ADD COLUMN priced_model LowCardinality(String) ALIAS multiIf(
+ALTER TABLE spans ADD COLUMN IF NOT EXISTS priced_model LowCardinality(String) ALIAS multiIf(
   response_model != '' AND dictHas('prices', (toString(provider_name), toString(response_model)), toDate(start_time)), response_model,
   request_model != '', request_model,
   response_model);
 
-ALTER TABLE spans ADD COLUMN cost_usd Nullable(Float64) ALIAS multiIf(
+ALTER TABLE spans ADD COLUMN IF NOT EXISTS cost_usd Nullable(Float64) ALIAS multiIf(
   reported_cost_usd IS NOT NULL, reported_cost_usd,
   (input_tokens IS NULL AND output_tokens IS NULL)
     OR NOT dictHas('prices', (toString(provider_name), toString(priced_model)), toDate(start_time)), NULL,
