@@ -54,8 +54,14 @@ def seed_prices(client: Client) -> int:
     )
     if seen.result_rows:
         return 0
-    # Rows of an older release stay under its name: the newest must win, so it replaces them under one source.
-    prices = list({(p.provider, p.model, p.valid_from): p for p in _package_prices(source)}.values())
+    # Rows of an older release stay under its name, so they go, and what was learnt from it is learnt again.
+    before = client.query("SELECT DISTINCT provider, model FROM model_prices WHERE source LIKE 'genai-prices %'")
+    by_key = {(p.provider, p.model, p.valid_from): p for p in _package_prices(source)}
+    prices = list(by_key.values())
+    covered = {(provider, model) for provider, model, _ in by_key}
+    prices += _learn(
+        [(provider, model) for provider, model in before.result_rows if (provider, model) not in covered], source
+    )
     client.command("ALTER TABLE model_prices DELETE WHERE source LIKE 'genai-prices %'", settings={"mutations_sync": 1})
     return write_prices(client, prices)
 
@@ -72,16 +78,17 @@ def write_prices(client: Client, prices: Iterable[ModelPrice]) -> int:
 
 def learn_prices(client: Client, unknown: Iterable[tuple[str, str]]) -> int:
     """Asks the package about (provider, model) pairs seen in spans without a price; unknown ones stay unknown."""
-    learnt: list[ModelPrice] = []
-    source = f"genai-prices {version('genai-prices')}"
+    return write_prices(client, _learn(unknown, f"genai-prices {version('genai-prices')}"))
+
+
+def _learn(unknown: Iterable[tuple[str, str]], source: str) -> Iterator[ModelPrice]:
     snapshot = get_snapshot()
     for provider, model in unknown:
         try:
             _, info = snapshot.find_provider_model(model, None, _package_provider(provider), None)
         except LookupError:
             continue
-        learnt += _model_prices(info, provider, [model], source)
-    return write_prices(client, learnt)
+        yield from _model_prices(info, provider, [model], source)
 
 
 def _package_provider(otel_name: str) -> str | None:

@@ -1,6 +1,7 @@
 """What a model call cost, on the day it was made."""
 
 from datetime import UTC, date, datetime
+from importlib.metadata import version
 
 import pytest
 
@@ -151,3 +152,24 @@ def test_a_name_known_only_by_a_pattern_is_learnt_when_it_is_seen(insert: Insert
     assert after.cost_usd == pytest.approx(3)
     assert learnt >= 1
     assert store.learn_prices(since_unix_nano=0) == 0
+
+
+def test_a_new_release_of_the_prices_replaces_them_and_keeps_what_was_learnt(insert: Insert, store: Store) -> None:
+    learnt = call("anthropic", "claude-3-5-sonnet@elsewhere-20991231", input_tokens=MILLION, output_tokens=0)
+    cost(insert, store, learnt)
+    store.learn_prices(since_unix_nano=0)
+    with store._writers.borrow() as client:
+        client.command(
+            "INSERT INTO model_prices SELECT * REPLACE ('genai-prices 0.0.1' AS source, [7.] AS input)"
+            " FROM model_prices WHERE source LIKE 'genai-prices %'"
+        )
+        current = f"source = 'genai-prices {version('genai-prices')}'"
+        client.command(f"ALTER TABLE model_prices DELETE WHERE {current}", settings={"mutations_sync": 1})
+        client.command("SYSTEM RELOAD DICTIONARY prices")
+    assert cost(insert, store, learnt) == pytest.approx(7)
+
+    store.migrate()
+
+    assert cost(insert, store, learnt) == pytest.approx(3)
+    known = call("openai", "gpt-4o-mini", input_tokens=MILLION, output_tokens=0)
+    assert cost(insert, store, known) == pytest.approx(0.15)
