@@ -53,5 +53,5 @@ class InboxFull(Overloaded):
     """The inbox could not keep the request: its quota or the disk is used up, or the disk failed."""
 
 
-class InboxTooNew(Exception):
-    """The inbox on disk was written by a newer version: an older one would not understand it."""
+class InboxUnusable(Exception):
+    """At start: the inbox cannot be opened or was written by a newer version. The message says which."""

@@ -83,7 +83,7 @@ def require_free_port(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]  # Python repeats the address in words of its own
         raise PortInUse(
-            f"cannot listen on port {port} of {host}: {error.strerror}; "
-            "choose another with --grpc-port or BACKTRAIL_GRPC_PORT"
+            f"cannot listen on port {port} of {host}: {reason}; choose another with --grpc-port or BACKTRAIL_GRPC_PORT"
         ) from error

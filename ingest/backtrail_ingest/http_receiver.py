@@ -5,6 +5,7 @@
 Answers are protobuf; a client that spoke JSON is told in JSON that it was not understood.
 """
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -21,6 +22,7 @@ from backtrail_ingest.status import response_bytes, status_bytes, status_json
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 DECOMPRESSED_PIECE = 1 << 20
+BODY_SECONDS = 30  # three times as long as an exporter waits for its answer
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -31,6 +33,7 @@ def create_router() -> Router:
             Route("/v1/traces", export_traces, methods=["POST"]),
             Route("/v1/traces/", export_traces, methods=["POST"]),
             Route("/v1/{path:path}", refuse_path, methods=METHODS),
+            Route("/v1development/{path:path}", refuse_path, methods=METHODS),
         ],
         redirect_slashes=False,
     )
@@ -52,7 +55,7 @@ async def export_traces(request: Request) -> Response:
 
 
 async def refuse_path(request: Request) -> Response:
-    if request.path_params["path"].rstrip("/") == "traces":
+    if request.url.path in ("/v1/traces", "/v1/traces/"):
         message, status = f"{request.method} is not possible here: POST an ExportTraceServiceRequest", 405
         return answer_status(request, status, grpc.StatusCode.UNIMPLEMENTED, message, headers={"allow": "POST"})
     message = f"there is nothing at {request.url.path}: Backtrail takes traces, at /v1/traces"
@@ -84,9 +87,13 @@ async def read_body(request: Request, room: Room, limit: int) -> bytes:
         case _:
             raise UnsupportedEncoding(f"content encoding {encoding!r}: send gzip, deflate or none")
     body = []
-    async for piece in pieces:
-        room.add(len(piece))
-        body.append(piece)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in pieces:
+                room.add(len(piece))
+                body.append(piece)
+    except TimeoutError as error:
+        raise Overloaded(f"the body did not arrive within {BODY_SECONDS} seconds") from error
     return b"".join(body)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.errors import InboxTooNew
+from backtrail_ingest.errors import InboxUnusable
 
 SCHEMA_VERSION = 1
 PAGE_BYTES = 65536
@@ -77,7 +77,7 @@ class InboxFile:
         version = self.pragma("user_version")
         if not isinstance(version, int) or version > SCHEMA_VERSION:
             self.close()
-            raise InboxTooNew(
+            raise InboxUnusable(
                 f"the inbox {path} has version {version}, this Backtrail knows {SCHEMA_VERSION}: start the newer one"
             )
         self._connection.executescript(SCHEMA)
@@ -90,7 +90,7 @@ class InboxFile:
             return cls(path, max_bytes=max_bytes), None
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise
+                raise InboxUnusable(f"the inbox {path} cannot be opened: {error}") from error
             aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
             for suffix in ("", "-wal"):
                 part = path.with_name(path.name + suffix)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from backtrail_ingest.errors import InboxTooNew
+from backtrail_ingest.errors import InboxUnusable
 from backtrail_ingest.grpc_receiver import PortInUse
 from backtrail_server.errors import CannotStart
 from backtrail_server.settings import Settings
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(command(Settings(**{name: value for name, value in options.items() if value is not None})))
     except ValidationError as error:
         return complain(describe(error))
-    except (CannotStart, PortInUse, InboxTooNew, StoreError) as error:
+    except (CannotStart, PortInUse, InboxUnusable, StoreError) as error:
         return complain(str(error))
     except KeyboardInterrupt:
         return 130

@@ -56,6 +56,9 @@ def keep_temporary_files_in(folder: Path) -> None:
     there after a kill: it gets a directory that is emptied at each start instead."""
     temporary = folder / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
+    try:
+        temporary.mkdir(exist_ok=True)
+    except OSError as error:
+        raise DataFolderNotWritable(f"the folder {temporary} cannot be made: {error.strerror}") from error
     os.environ["TMPDIR"] = str(temporary)
     tempfile.tempdir = None

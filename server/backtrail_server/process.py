@@ -6,7 +6,6 @@ The ports are taken before anything is opened, so a second server finds out with
 """
 
 import asyncio
-import os
 import socket
 import sys
 from collections.abc import Callable
@@ -86,8 +85,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
         )
     except OSError as error:
-        # Python repeats the address in its own words, but only it has words for a name that does not resolve.
-        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        reason = str(error.strerror).partition(" (while")[0]  # Python repeats the address in words of its own
         raise PortTaken(
             f"cannot listen on port {port} of {host}: {reason}; choose another with --port or BACKTRAIL_PORT"
         ) from error

@@ -1,5 +1,6 @@
 """OTLP over HTTP against the real server: what it takes, what it refuses, and in which words."""
 
+import asyncio
 import gzip
 import http.client
 import os
@@ -11,9 +12,12 @@ import httpx
 import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from starlette.requests import Request
 
+from backtrail_ingest import Admission, Ledger, http_receiver
+from backtrail_ingest.errors import Overloaded
 from tests.factories import otlp_request, plain_span, span_id
-from tests.ingest.conftest import until
+from tests.ingest.conftest import InboxFolder, until
 from tests.serving import RunningServer, running_server
 
 MIB = 1 << 20
@@ -194,3 +198,18 @@ def test_a_full_inbox_answers_503_and_when_to_come_back(tmp_path_factory: pytest
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
         assert "the inbox is full" in status_of(answer).message
         until(lambda: post(client, body).status_code == 200)
+
+
+async def test_a_body_that_trickles_in_is_given_up_so_that_its_client_may_come_again(
+    inbox_folder: InboxFolder, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_receiver, "BODY_SECONDS", 0.1)
+
+    async def receive() -> dict[str, object]:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"\x0a", "more_body": True}
+
+    with inbox_folder.opened(ledger) as inbox:
+        admission = Admission(inbox, ledger, max_request_bytes=MIB, max_bytes_in_flight=MIB, retry_after=2)
+        with admission.room() as room, pytest.raises(Overloaded, match="did not arrive"):
+            await http_receiver.read_body(Request({"type": "http", "headers": []}, receive), room, MIB)

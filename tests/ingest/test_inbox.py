@@ -10,7 +10,7 @@ import pytest
 
 from backtrail_ingest import Inbox, Ledger, open_inbox
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.errors import InboxFull, InboxTooNew
+from backtrail_ingest.errors import InboxFull, InboxUnusable
 from backtrail_ingest.inbox_file import Entry, InboxFile
 from tests.factories import plain_span, span_id
 from tests.ingest.conftest import InboxFolder, envelope_of, until
@@ -171,7 +171,7 @@ def test_an_inbox_of_a_newer_version_is_left_alone(inbox_folder: InboxFolder) ->
         connection.execute("PRAGMA user_version=99")
     connection.close()
 
-    with pytest.raises(InboxTooNew, match="version 99"), inbox_folder.opened():
+    with pytest.raises(InboxUnusable, match="version 99"), inbox_folder.opened():
         pass
 
 

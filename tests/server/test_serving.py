@@ -103,6 +103,24 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
     assert re.search("the data folder /proc/self cannot be", complaint)
 
 
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [("inbox.sqlite/x", "the inbox .* cannot be opened"), ("tmp", "the folder .*tmp cannot be made")],
+)
+def test_something_else_in_a_files_place_is_named(tmp_path: Path, name: str, complaint: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+
+    assert re.search(complaint, run_and_fail(serve_command(tmp_path)))
+
+
+def test_a_host_that_does_not_resolve_is_named(tmp_path: Path) -> None:
+    complaint = run_and_fail(serve_command(tmp_path / "data", "--host", "nowhere.invalid"))
+
+    assert "of nowhere.invalid: " in complaint
+    assert "Unknown error" not in complaint
+
+
 @pytest.mark.parametrize("dsn", ["mysql://somewhere/db", "chdb", "postgres:"])
 def test_an_unknown_kind_of_store_is_named(tmp_path: Path, dsn: str) -> None:
     assert dsn in run_and_fail(serve_command(tmp_path / "data", "--store", dsn))

@@ -34,6 +34,11 @@ def test_an_unknown_scheme_is_refused_with_what_to_write(dsn: str) -> None:
         pass
 
 
+def test_a_port_that_is_no_number_is_refused() -> None:
+    with pytest.raises(UnknownStoreScheme, match="no port"), open_store("clickhouse://host:eighty/db"):
+        pass
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
