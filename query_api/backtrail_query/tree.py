@@ -15,8 +15,9 @@ from backtrail_store.rows import SpanRow
 
 RECORD_KINDS = frozenset({"state", "checkpoint", "effect"})
 
-# Readers of JSON give up at a nesting of a few hundred; what lies deeper is listed beside its ancestor.
-MAX_DEPTH = 100
+# Each level nests twice in JSON, and its readers give up at 128 (serde) or 200 (pydantic); what lies deeper is listed
+# beside its ancestor.
+MAX_DEPTH = 60
 
 
 @dataclass(slots=True, eq=False)

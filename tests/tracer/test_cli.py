@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from backtrail import cli
+from backtrail import _render, cli
+from backtrail._answers import Node
 from tests.query_api.recorded import GAP_ID, RUN_ID
 
 Run = Callable[..., tuple[int, str, str]]
@@ -59,6 +61,43 @@ def test_a_run_is_shown_as_a_tree_and_ends_with_its_error(backtrail: Run) -> Non
         "",
         "✗ TimeoutError: the bank does not answer",
     ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "spared"), [("60", {"tokens", "steps"}), ("50", {"tokens", "steps", "took", "started"})]
+)
+def test_a_narrow_terminal_does_without_columns(
+    backtrail: Run, monkeypatch: pytest.MonkeyPatch, columns: str, spared: set[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+
+    _, out, _ = backtrail("runs")
+
+    every = {"run", "status", "name", "started", "took", "steps", "tokens", "cost"}
+    assert set(lines(out)[0].split()) == every - spared
+    assert max(map(len, out.splitlines())) <= int(columns)
+    assert "5b8efff7  ✗ failed  support" in out
+
+
+def test_a_name_takes_one_line_and_its_own_width(capsys: pytest.CaptureFixture[str]) -> None:
+    node = Node(
+        span_id="1",
+        kind="step",
+        name="a\nb\tc\x1b[31m\u202ed",
+        status="failed",
+        duration_ns=5_000_000,
+        is_pending=False,
+        is_orphan=True,
+        error_message="no\x07\nmore",
+        children=[],
+    )
+
+    Console(width=60, color_system=None).print(_render.tree_view(node))
+
+    [_, row] = lines(capsys.readouterr().out)
+    assert row.startswith("✗ a b c�[31m�d  parent missing  no�")
+    assert row.endswith("5 ms")
+    assert len(row) == 60 - len("  tokens  cost")
 
 
 def test_state_is_shown_by_scope_with_what_is_left_out(backtrail: Run) -> None:

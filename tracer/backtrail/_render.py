@@ -42,6 +42,8 @@ RUN_COLUMNS: Sequence[tuple[str, JustifyMethod]] = (
 )
 NAME = 2  # the column
 NARROWEST_NAME = 10
+SPARED = ("tokens", "steps", "took", "started")  # columns a narrow terminal does without, in this order
+GAP = 2
 MOST_DIVERGENCES = 20
 OPERATIONS = ("invoke_agent ", "execute_tool ", "chat ", "retrieval ", "embeddings ")
 
@@ -71,7 +73,7 @@ def run_table(runs: Sequence[RunSummary], *, now: datetime | None = None) -> Ren
 
 
 class _RunTable:
-    """Where the terminal is narrow, names give way and everything else keeps its width."""
+    """Where the terminal is narrow, names give way, then whole columns, and what is left keeps its width."""
 
     def __init__(self, rows: Sequence[Sequence[Text]]) -> None:
         self._rows = rows
@@ -81,15 +83,25 @@ class _RunTable:
             max(len(header), *(cells[index].cell_len for cells in self._rows))
             for index, (header, _) in enumerate(RUN_COLUMNS)
         ]
-        gap = 2
-        room = options.max_width - sum(widths) - gap * (len(widths) - 1) + widths[NAME]
+        shown = self._choose_columns(widths, options.max_width)
+        room = options.max_width - sum(widths[index] + GAP for index in shown if index != NAME)
         widths[NAME] = max(NARROWEST_NAME, min(widths[NAME], room))
-        table = Table(box=None, padding=(0, gap, 0, 0), header_style="dim", pad_edge=False)
-        for width, (header, justify) in zip(widths, RUN_COLUMNS, strict=True):
-            table.add_column(header, justify=justify, no_wrap=True, overflow="ellipsis", width=width)
+        table = Table(box=None, padding=(0, GAP, 0, 0), header_style="dim", pad_edge=False)
+        for index in shown:
+            header, justify = RUN_COLUMNS[index]
+            table.add_column(header, justify=justify, no_wrap=True, overflow="ellipsis", width=widths[index])
         for cells in self._rows:
-            table.add_row(*cells)
+            table.add_row(*(cells[index] for index in shown))
         yield table
+
+    def _choose_columns(self, widths: Sequence[int], room: int) -> list[int]:
+        shown = list(range(len(RUN_COLUMNS)))
+        for spared in SPARED:
+            narrowest = min(widths[NAME], NARROWEST_NAME) + sum(widths[index] + GAP for index in shown if index != NAME)
+            if narrowest <= room:
+                break
+            shown = [index for index in shown if RUN_COLUMNS[index][0] != spared]
+        return shown
 
 
 def run_view(run: Run) -> RenderableType:
@@ -147,7 +159,7 @@ def status_text(status: RunStatus) -> Text:
 
 
 def _headline(run: Run) -> Text:
-    headline = Text.assemble((run.name, "bold"), "  ", status_text(run.status), ("  " + run.run_id, "cyan"))
+    headline = Text.assemble((_one_line(run.name), "bold"), "  ", status_text(run.status), ("  " + run.run_id, "cyan"))
     if run.replay_of:
         headline.append(f"\nreplay of {run.replay_of}", style="cyan")
     return headline
@@ -196,14 +208,14 @@ def _lines(root: Node) -> Iterator[tuple[str, Node]]:
 
 def _label(node: Node) -> Text:
     mark, style = ("↻", "cyan") if node.replayed else MARKS[node.status]
-    name = node.name
+    name = _one_line(node.name)
     for operation in OPERATIONS:
         name = name.removeprefix(operation)
     label = Text.assemble((mark, style), " ", (name, "bold" if node.kind in ("run", "agent") else ""))
     if note := _note(node):
         label.append(f"  {note}", style="dim")
     if node.status == "failed" and (node.error_message or node.error_type) and not _is_error_of_a_child(node):
-        label.append(f"  {_first_line(node.error_message or node.error_type or '')}", style="red")
+        label.append(f"  {_one_line(_first_line(node.error_message or node.error_type or ''))}", style="red")
     return label
 
 
@@ -216,6 +228,8 @@ def _note(node: Node) -> str:
         return "from the record"
     if node.status in ("running", "incomplete", "cancelled"):
         return node.status if node.status != "incomplete" else "never ended"
+    if node.is_orphan:
+        return "parent missing"
     if node.kind == "step":
         return node.request_model or (node.step_kind if node.step_kind not in (None, "custom") else None) or ""
     return node.request_model or (node.kind if node.kind in ("agent", "attempt") else "")
@@ -262,7 +276,7 @@ def _run_cells(run: RunSummary, now: datetime) -> list[Text]:
 
 
 def _run_name(run: RunSummary) -> Text:
-    name = Text(run.name)
+    name = Text(_one_line(run.name))
     if run.replay_of:
         name.append(f"  ↻ {run.replay_of[:SHORT_ID]}", style="cyan")
     return name
@@ -270,6 +284,11 @@ def _run_name(run: RunSummary) -> Text:
 
 def _steps(run: RunSummary) -> str:
     return f"{run.step_count}" if not run.replayed_count else f"{run.replayed_count}↻ {run.step_count}"
+
+
+def _one_line(name: str) -> str:
+    """As wide as it is counted: what `Visible` would replace has no width until then."""
+    return " ".join(name.split()).translate(_UNSEEN)
 
 
 def _first_line(text: str) -> str:
