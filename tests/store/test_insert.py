@@ -192,9 +192,9 @@ def test_what_others_emit_is_recognised(insert: Insert, store: Store, attributes
     ("start", "end", "flagged", "duration"),
     [
         (0, 0, "no start time", 0),
-        (START, START - 1, "end before start", 0),
-        (2**64 - 1, 2**64 - 1, "time out of range", 0),
-        (START, 2**63, "time out of range", 5617 * 10**15 - START),
+        (START, START - 1, f"end before start: {START - 1}", 0),
+        (2**64 - 1, 2**64 - 1, f"time out of range: {2**64 - 1} to {2**64 - 1}", 0),
+        (START, 2**63, f"time out of range: {START} to {2**63}", 5617 * 10**15 - START),
     ],
 )
 def test_an_odd_time_is_stored_and_flagged(

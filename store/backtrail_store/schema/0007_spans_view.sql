@@ -24,7 +24,11 @@ SELECT
   scope_version,
   trace_state,
   flags,
-  multiIf(start > bounded_start OR end > bounded_end, 'time out of range', start = 0, 'no start time', end < start, 'end before start', '') AS flagged,
+  multiIf(
+    start > bounded_start OR end > bounded_end, concat('time out of range: ', toString(start), ' to ', toString(end)),
+    start = 0, 'no start time',
+    end < start, concat('end before start: ', toString(end)),
+    '') AS flagged,
 
   if(pending, texts['backtrail.pending.kind'], texts['backtrail.kind']) AS backtrail_kind,
   concat(texts['backtrail.step.status'], texts['backtrail.agent.status'], texts['backtrail.run.status']) AS status,
