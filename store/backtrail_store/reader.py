@@ -97,9 +97,11 @@ class TraceReader:
         rows_wanted = 3 * where.limit
         while True:
             rows = self._places("find_runs", project, where, limit=rows_wanted, status=where.status or "")
-            places = list(dict.fromkeys(rows))
-            if len(places) >= where.limit or len(rows) < rows_wanted:
-                return places[: where.limit]
+            newest: dict[str, int] = {}
+            for run_id, start in rows:
+                newest.setdefault(run_id, start)
+            if len(newest) >= where.limit or len(rows) < rows_wanted:
+                return list(newest.items())[: where.limit]
             rows_wanted *= 4
 
     def _open(self, project: str, where: RunFilter) -> list[RunPlace]:

@@ -73,6 +73,13 @@ def test_runs_that_began_in_the_same_nanosecond_page_without_gap_or_repeat(inser
     assert sorted(found) == [trace_id(number).hex() for number in range(5)]
 
 
+def test_a_trace_of_several_roots_is_listed_once(insert: Insert, store: Store) -> None:
+    roots = [plain_span(f"root-{n}", trace_id=trace_id(1), id_=span_id(n), start=START + n * SECOND) for n in (2, 3)]
+    insert(run(0), *roots, run(9))
+
+    assert names(store, RunFilter()) == ["run-9", "root-3", "run-0"]
+
+
 @pytest.mark.parametrize(
     ("where", "expected"),
     [

@@ -63,9 +63,7 @@ def test_a_run_is_shown_as_a_tree_and_ends_with_its_error(backtrail: Run) -> Non
     ]
 
 
-@pytest.mark.parametrize(
-    ("columns", "spared"), [("60", {"tokens", "steps"}), ("50", {"tokens", "steps", "took", "started"})]
-)
+@pytest.mark.parametrize(("columns", "spared"), [("60", {"tokens", "steps"}), ("50", {"tokens", "steps", "took"})])
 def test_a_narrow_terminal_does_without_columns(
     backtrail: Run, monkeypatch: pytest.MonkeyPatch, columns: str, spared: set[str]
 ) -> None:

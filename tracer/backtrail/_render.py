@@ -85,7 +85,7 @@ class _RunTable:
         ]
         shown = self._choose_columns(widths, options.max_width)
         room = options.max_width - sum(widths[index] + GAP for index in shown if index != NAME)
-        widths[NAME] = max(NARROWEST_NAME, min(widths[NAME], room))
+        widths[NAME] = min(widths[NAME], max(room, NARROWEST_NAME))
         table = Table(box=None, padding=(0, GAP, 0, 0), header_style="dim", pad_edge=False)
         for index in shown:
             header, justify = RUN_COLUMNS[index]
