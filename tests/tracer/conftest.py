@@ -6,9 +6,16 @@ import httpx
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from backtrail._boundary import _last_line
 from tests.factories import otlp_request
 from tests.query_api.recorded import GAP_ID, failed_run
 from tests.serving import running_server
+
+
+@pytest.fixture(autouse=True)
+def fresh_lines() -> None:
+    """What was complained about in one test may be again in the next."""
+    _last_line.clear()
 
 
 def gap_run() -> list[Span]:

@@ -17,11 +17,6 @@ from backtrail.errors import ResultNotReplayableError
 from backtrail.testing import capture_spans
 
 
-@pytest.fixture(autouse=True)
-def fresh_lines() -> None:
-    never_raise._last_line.clear()
-
-
 class BrokenSink:
     """An exporter, a processor, a full disk: something that raises whenever it is used."""
 

@@ -94,16 +94,22 @@ def test_what_the_server_cannot_take_now_is_sent_again(receiver: Receiver, proce
     assert processor.lost_of(0) == 0
 
 
-def test_what_the_server_refuses_is_counted_and_not_offered_again(receiver: Receiver, processor: Processor) -> None:
-    receiver.answers = [400]
+def test_what_the_server_refuses_is_counted_and_not_offered_again(
+    receiver: Receiver, processor: Processor, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.answers = [401, 401]
 
     @backtrail.run
     def main() -> None:
-        short()
-        assert not processor.flush(5)
+        for _ in range(2):
+            short()
+            assert not processor.flush(5)
 
     main()
     assert processor.flush(5)
+
+    (line,) = [record.message for record in caplog.records]
+    assert line.startswith(f"{receiver.url}/v1/traces answered 401; ")
 
     run = receiver.spans[-1]
     values = {attribute.key: attribute.value for attribute in run.attributes}
@@ -111,7 +117,7 @@ def test_what_the_server_refuses_is_counted_and_not_offered_again(receiver: Rece
 
 
 def test_a_full_queue_loses_the_newest_and_says_how_many(
-    receiver: Receiver, processor: Processor, monkeypatch: pytest.MonkeyPatch
+    receiver: Receiver, processor: Processor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(_processor, "MAX_QUEUED_SPANS", 50)
     receiver.may_answer.clear()
@@ -126,6 +132,9 @@ def test_a_full_queue_loses_the_newest_and_says_how_many(
     run_id = main()
 
     assert processor.lost_of(int(run_id, 16)) > 0
+    assert [record.message for record in caplog.records] == [
+        f"too many spans wait for {receiver.url}/v1/traces; new ones are lost"
+    ]
 
 
 def test_batches_are_cut_by_bytes(receiver: Receiver, processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,15 +13,23 @@ from types import TracebackType
 logger = logging.getLogger("backtrail")
 
 _SECONDS_BETWEEN_LINES = 10.0
+_last_line: dict[str, float] = {}
+
+
+def complain(about: str, message: str, *arguments: object, error: BaseException | None = None) -> None:
+    """Log an error, at most once in ten seconds for each thing it is about."""
+    now = time.monotonic()
+    if now - _last_line.get(about, -_SECONDS_BETWEEN_LINES) >= _SECONDS_BETWEEN_LINES:
+        _last_line[about] = now
+        logger.error(message, *arguments, exc_info=error)
 
 
 class never_raise:
-    """Log what goes wrong in the block, at most once in ten seconds for each deed, and go on."""
+    """Complain of what goes wrong in the block, and go on."""
 
     __slots__ = ("doing",)
 
     is_strict = False
-    _last_line: dict[str, float] = {}  # noqa: RUF012  (shared on purpose)
 
     def __init__(self, doing: str) -> None:
         self.doing = doing
@@ -34,9 +42,6 @@ class never_raise:
             return False
         if not issubclass(kind, Exception) or never_raise.is_strict:
             return False
-        now = time.monotonic()
-        if now - self._last_line.get(self.doing, -_SECONDS_BETWEEN_LINES) >= _SECONDS_BETWEEN_LINES:
-            self._last_line[self.doing] = now
-            message = "%s failed; the recording is incomplete, your program is not affected"
-            logger.error(message, self.doing, exc_info=error)
+        message = "%s failed; the recording is incomplete, your program is not affected"
+        complain(self.doing, message, self.doing, error=error)
         return True

@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from ._boundary import logger
+from ._boundary import complain
 
 EXPORT_THREAD = "backtrail-export"
 
@@ -76,6 +76,7 @@ class OtlpDelivery:
         if self._exporter.export(spans) is SpanExportResult.SUCCESS:
             return Outcome.DELIVERED
         if self._status is not None and 400 <= self._status < 500 and self._status not in _TRY_AGAIN:
+            complain("refused spans", "%s answered %d; %d spans are lost", self.endpoint, self._status, len(spans))
             return Outcome.REFUSED
         return Outcome.UNREACHABLE
 
@@ -92,4 +93,4 @@ class OtlpDelivery:
             return
         if partial.rejected_spans:
             message = "%s rejected %d spans: %s"
-            logger.warning(message, self.endpoint, partial.rejected_spans, partial.error_message)
+            complain("rejected spans", message, self.endpoint, partial.rejected_spans, partial.error_message)

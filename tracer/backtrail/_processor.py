@@ -18,7 +18,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_val
 from opentelemetry.sdk.trace import ReadableSpan
 
 from . import semconv
-from ._boundary import logger, never_raise
+from ._boundary import complain, logger, never_raise
 from ._clean import clean
 from ._delivery import EXPORT_THREAD, Delivery, Outcome
 from ._lifetime import in_forked_child
@@ -94,14 +94,17 @@ class Processor:
             if self._thread is None and not self._is_shut_down:
                 self._start()
             is_full = len(self._queue) >= MAX_QUEUED_SPANS or self._queued_bytes + size > MAX_QUEUED_BYTES
-            if self._is_shut_down or is_full:
+            is_lost = is_full or self._is_shut_down
+            if is_lost:
                 self._lost += 1
                 self._lost_of[span.context.trace_id if span.context else 0] += 1
-                return
-            self._queue.append((span, size))
-            self._queued_bytes += size
-            self._accepted += 1
-        if self._is_idle:
+            else:
+                self._queue.append((span, size))
+                self._queued_bytes += size
+                self._accepted += 1
+        if is_lost and is_full:
+            complain("a full queue", "too many spans wait for %s; new ones are lost", self._delivery.endpoint)
+        elif self._is_idle:
             self._wake.set()
 
     @property
@@ -215,7 +218,6 @@ class Processor:
             if outcome is Outcome.REFUSED:
                 self._lost += len(batch)
                 self._lost_of.update(span.context.trace_id for span, _ in batch if span.context)
-                logger.error("%s refused %d spans; they are lost", self._delivery.endpoint, len(batch))
             self._changed.notify_all()
 
 
