@@ -4,7 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
+import pytest
+
+import backtrail
 from tests.tracer.receiver import receiving
 
 PROGRAM = """
@@ -80,3 +84,19 @@ def test_durability_sync_waits_for_each_step_and_exit_sends_at_the_end() -> None
     with receiving() as receiver:
         for durability in ("sync", "exit"):
             assert run_program({"endpoint": receiver.url, "durability": durability}) == "True"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"endpoint": "localhost:4318"}, "an endpoint is a URL such as http://127.0.0.1:4318, not 'localhost:4318'"),
+        ({"durability": "fsync"}, "durability is one of async, sync, exit, not 'fsync'"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_at_once(arguments: dict[str, Any], words: str) -> None:
+    before = backtrail.has_active_client()
+
+    with pytest.raises(ValueError, match=words):
+        backtrail.configure(**arguments)
+
+    assert backtrail.has_active_client() is before

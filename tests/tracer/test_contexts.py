@@ -176,6 +176,39 @@ def test_options_can_be_given_without_touching_the_call() -> None:
     assert (spans.named("main").attributes or {})[semconv.GEN_AI_CONVERSATION_ID] == "c-9"
 
 
+def test_a_context_argument_that_is_none_of_ours_is_the_functions_own() -> None:
+    @backtrail.run
+    def plain(query: str) -> str:
+        return query
+
+    @backtrail.run
+    def own(query: str, context: dict[str, int]) -> dict[str, int]:
+        return context
+
+    @backtrail.run
+    def open_to_all(query: str, **more: Any) -> tuple[bool, str]:
+        return more["context"] is words, backtrail.get_current_run_context().query
+
+    words = RunContext(query="the context's words")
+    with capture_spans() as spans:
+        with pytest.raises(TypeError, match="unexpected keyword argument 'context'"):
+            plain("q", context={"a": 1})
+        assert plain("q", context=None) == "q"
+        assert own("q", context={"a": 1}) == {"a": 1}
+        assert open_to_all("q", context=words) == (True, "the context's words")
+
+    assert len(spans.of_kind("run")) == 4
+
+
+def test_what_is_no_context_is_refused_where_one_is_asked_for() -> None:
+    anything: Any = {"user_id": "1"}
+
+    with pytest.raises(TypeError, match="is a RunContext, not dict"):
+        backtrail.run("nightly", context=anything)
+    with pytest.raises(TypeError, match="is a RunContext, not dict"):
+        backtrail.run(lambda: None).with_options(context=anything)
+
+
 def test_fields_of_the_context_say_more_about_the_lineage() -> None:
     @dataclass
     class TaskContext(RunContext):

@@ -23,13 +23,21 @@ def context_for(
     return given
 
 
+def check_context(context: object) -> None:
+    if context is not None and not isinstance(context, RunContext):
+        raise TypeError(f"the context of a run is a RunContext, not {type(context).__name__}")
+
+
 def given_context(
     signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
 ) -> RunContext | None:
     """The context handed over: by `context=`, by `with_options`, or as an argument."""
-    if "context" in kwargs and not signature.accepts("context"):
-        options = {"context": kwargs.pop("context")}
-    context = options.get("context")
+    context: RunContext | None = options.get("context")
+    if "context" in kwargs and isinstance(kwargs["context"], RunContext | None):
+        context = kwargs["context"] if kwargs["context"] is not None else context
+        # Anything else is the function's own affair, a TypeError if it has no such parameter.
+        if not signature.accepts("context"):
+            del kwargs["context"]
     if context is None and signature.contexts:
         values = [*args, *(value for name, value in kwargs.items() if name in signature.contexts)]
         context = next((value for value in values if isinstance(value, RunContext)), None)

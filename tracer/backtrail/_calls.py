@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from . import _runs, _tasks
 from ._block import Block
 from ._boundary import never_raise
+from ._call_context import check_context
 from ._replayed_step import answer_or_drive, answer_or_run, decide
 from ._scope import Position, current_position
 
@@ -131,20 +132,17 @@ def wrap(
         if outside is not None and current_position.get() is None:
             wrapped_outside = wrapped_outside or outside(mark_coroutine(within) if is_async else within)
             return wrapped_outside.with_options(**options)(*args, **kwargs)  # type: ignore[attr-defined]
-        if is_async:
-            if begins_when_awaited:
-                return named(_begin_and_drive(function, begin, args, kwargs, options))
-            opening = _begin(begin, args, kwargs, options)
-            if opening is None:
-                return function(*args, **kwargs)
-            if (decision := decide(opening[0])) is not None:
-                return named(answer_or_drive(decision, opening[0], _drive(function, *opening)))
-            return named(_drive(function, *opening))
+        if is_async and begins_when_awaited:
+            return named(_begin_and_drive(function, begin, args, kwargs, options))
         opening = _begin(begin, args, kwargs, options)
         if opening is None:
             return function(*args, **kwargs)
-        if (decision := decide(opening[0])) is not None:
-            return answer_or_run(decision, opening[0], functools.partial(_run, function, *opening))
+        activity, decision = opening[0], decide(opening[0])
+        if is_async:
+            body = _drive(function, *opening)
+            return named(body if decision is None else answer_or_drive(decision, activity, body))
+        if decision is not None:
+            return answer_or_run(decision, activity, functools.partial(_run, function, *opening))
         return _run(function, *opening)
 
     @functools.wraps(function)
@@ -179,6 +177,7 @@ def _check_options(options: dict[str, Any]) -> None:
     unknown = options.keys() - {"context", "state", "conversation_id"}
     if unknown:
         raise TypeError(f"with_options() got an unexpected keyword argument {min(unknown)!r}")
+    check_context(options.get("context"))
 
 
 def name_of(function: Callable[..., Any]) -> str:

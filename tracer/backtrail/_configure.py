@@ -8,7 +8,8 @@ OpenTelemetry's own variables are honoured before any of ours; an argument wins 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from opentelemetry.sdk.resources import Resource
 
@@ -59,6 +60,8 @@ def configure(
     settings = (endpoint, service_name, api_key, service_version, durability, max_payload_bytes, strict)
     if settings == _settings:
         return get_current_client()
+    if durability not in get_args(Durability):
+        raise ValueError(f"durability is one of {', '.join(get_args(Durability))}, not {durability!r}")
     previous = current_recorder()
     api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
     recorder = Recorder(
@@ -113,9 +116,15 @@ def _stop(recorder: Recorder) -> None:
 
 def _traces_endpoint(endpoint: str | None) -> str:
     if endpoint is None and (traces := os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")):
-        return traces
+        return _url(traces)
     base = endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT
-    return f"{base.rstrip('/')}/v1/traces"
+    return f"{_url(base).rstrip('/')}/v1/traces"
+
+
+def _url(endpoint: str) -> str:
+    if urlsplit(endpoint).scheme not in ("http", "https"):
+        raise ValueError(f"an endpoint is a URL such as {DEFAULT_ENDPOINT}, not {endpoint!r}")
+    return endpoint
 
 
 def _resource(service_name: str | None, service_version: str | None) -> Resource:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from ._agent_context import AgentContext
 from ._agents import plan_agent
 from ._boundary import never_raise
-from ._call_context import context_for, given_context, query_of, swapped
+from ._call_context import check_context, context_for, given_context, query_of, swapped
 from ._calls import Decorated, Opening, RunCall, acknowledge, name_of, qualname_of, wrap
 from ._codec import encode
 from ._modules import module_name
@@ -46,6 +46,7 @@ class RunSpec(Spec):
         input: Any = None,
     ) -> None:
         super().__init__(name)
+        check_context(context)
         self._query = query
         self._context = context
         self._state = state
