@@ -19,6 +19,7 @@ from . import _tasks
 from ._checkpoint import Checkpoint, checkpoint, checkpoint_sync
 from ._deltas import delete_state, get_state, set_state
 from ._scope import Position, current_position
+from ._state import RUN_SCOPE
 from ._tasks import Branch
 
 if TYPE_CHECKING:
@@ -125,16 +126,16 @@ class RunContext:
     def set_state(self, key: str, value: Any) -> None:
         """Keep a value in the run's state: part of every later checkpoint, back again in a replay."""
         position = active_position()
-        set_state(position.runtime, "run", key, value, position)
+        set_state(position.runtime, RUN_SCOPE, key, value, position)
 
     def get_state(self, key: str, default: Any = None) -> Any:
         """A copy of a value of the run's state."""
-        return get_state(active_position().runtime, "run", key, default)
+        return get_state(active_position().runtime, RUN_SCOPE, key, default)
 
     def delete_state(self, key: str) -> None:
         """Take a key out of the run's state."""
         position = active_position()
-        delete_state(position.runtime, "run", key, position)
+        delete_state(position.runtime, RUN_SCOPE, key, position)
 
     async def checkpoint(self, name: str = "", extra: dict[str, Any] | None = None) -> Checkpoint:
         """Keep the whole state as it is now. When this returns, the server has it."""

@@ -22,7 +22,7 @@ from ._replayed_run import end_attributes, replay_link, restore_state, start_att
 from ._run import RunRuntime, active_runs
 from ._run_context import RunContext, replaced
 from ._span import error_type
-from ._state import StateValue
+from ._state import RUN_SCOPE, StateValue
 from ._version import __version__
 from .canonical import H
 
@@ -59,22 +59,7 @@ def start_run(
     runtime = RunRuntime(recorder, name, context, lineage_id=lineage_id, conversation_id=conversation_id, replay=replay)
     if replayed is not None:
         replayed.run_id = runtime.run_id
-    recorded_context = context_json(context)
-    limit = recorder.max_payload_bytes
-    attributes: dict[str, Any] = {
-        **runtime.attributes,
-        semconv.KIND: "run",
-        semconv.PROCESS: recorder.process,
-        semconv.RUN_NAME: name,
-        semconv.RUN_LINEAGE_ID: runtime.lineage_id,
-        semconv.RUN_INPUT: payload_text(input_json, limit),
-        semconv.RUN_INPUT_HASH: H(input_json),
-        semconv.RUN_CONTEXT: payload_text(recorded_context, limit),
-        semconv.RUN_CONTEXT_HASH: H(recorded_context["fields"]),
-        semconv.WIRE: WIRE,
-        semconv.SDK_VERSION: __version__,
-        semconv.PYTHON: platform.python_version(),
-    }
+    attributes = _start_attributes(runtime, input_json)
     if replay is not None:
         attributes.update(start_attributes(replay))
     if entrypoint is not None:
@@ -90,11 +75,30 @@ def start_run(
     recorder.pending(runtime.span)
     with runtime.lock:
         for key, value in (state or {}).items():
-            runtime.state.set("run", key, StateValue(encode(value), value))
+            runtime.state.set(RUN_SCOPE, key, StateValue(runtime.encode(value), value, recorder.max_payload_bytes // 2))
         if replay is not None:
             restore_state(runtime.state, replay)
         snapshot(runtime, seq=0)
     return runtime
+
+
+def _start_attributes(runtime: RunRuntime, input_json: Any) -> dict[str, Any]:
+    recorded_context = context_json(runtime.context)
+    limit = runtime.recorder.max_payload_bytes
+    return {
+        **runtime.attributes,
+        semconv.KIND: "run",
+        semconv.PROCESS: runtime.recorder.process,
+        semconv.RUN_NAME: runtime.info.name,
+        semconv.RUN_LINEAGE_ID: runtime.lineage_id,
+        semconv.RUN_INPUT: payload_text(input_json, limit),
+        semconv.RUN_INPUT_HASH: H(input_json),
+        semconv.RUN_CONTEXT: payload_text(recorded_context, limit),
+        semconv.RUN_CONTEXT_HASH: H(recorded_context["fields"]),
+        semconv.WIRE: WIRE,
+        semconv.SDK_VERSION: __version__,
+        semconv.PYTHON: platform.python_version(),
+    }
 
 
 def finish(runtime: RunRuntime, result: Any) -> None:

@@ -23,8 +23,6 @@ from ._codec import encode
 
 Kind = type[Any]
 
-_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
 
 class Signature:
     """A function's parameters, as recording and injection need them."""

@@ -101,13 +101,6 @@ class State:
         """The whole state, encoded: what a snapshot holds."""
         return {scope: {key: value.recorded for key, value in keys.items()} for scope, keys in self._values.items()}
 
-    def load(self, values: dict[str, dict[str, Any]]) -> None:
-        """Put encoded values in place of everything there is."""
-        self._values, self._root = {}, 0
-        for scope, keys in values.items():
-            for key, encoded in keys.items():
-                self._replace(scope, key, StateValue(Encoded(encoded, is_plain=True), None))
-
     def grew_by(self, delta_bytes: int) -> bool:
         """Count the bytes of a delta; whether a snapshot is due, by the rule that keeps a run's storage linear."""
         self._delta_bytes += delta_bytes

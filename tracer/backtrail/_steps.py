@@ -16,6 +16,7 @@ from typing import Any, Literal
 from opentelemetry.trace import SpanKind
 
 from . import semconv
+from ._agent_context import AgentContext
 from ._codec import type_name
 from ._content import payload_text
 from ._identity import StepCall, ident_text, json_string, loose_key, step_key
@@ -129,25 +130,7 @@ class StepPlan:
             self.code_hash,
             is_ambiguous,
         )
-        attributes: dict[str, Any] = {
-            **agent.attributes,
-            **self.attributes,
-            semconv.PROCESS: runtime.recorder.process,
-            semconv.STEP_KEY: call.step_key,
-            semconv.STEP_LOOSE_KEY: call.loose_key,
-            semconv.STEP_SCOPE: scope.text,
-            semconv.STEP_INPUT_HASH: input_hash,
-            semconv.STEP_OCCURRENCE: occurrence,
-            semconv.STEP_SEQ_START: seq_start,
-        }
-        if self.capture:
-            attributes[semconv.STEP_INPUT] = payload_text(input_json, runtime.recorder.max_payload_bytes)
-        if explicit_key is not None:
-            attributes[semconv.STEP_EXPLICIT_KEY] = explicit_key
-            if self.kind is StepKind.TOOL_CALL and self.key is None:
-                attributes[semconv.GEN_AI_TOOL_CALL_ID] = explicit_key
-        if is_ambiguous:
-            attributes[semconv.STEP_AMBIGUOUS] = True
+        attributes = self._start_attributes(agent, call, input_json)
         parent = runtime.parent_span()
         if agent.is_default and agent.span is not None and parent is runtime.span.context:
             parent = agent.span.context
@@ -156,6 +139,29 @@ class StepPlan:
             attributes[semconv.STEP_IDEMPOTENCY_KEY] = step.idempotency_key
         agent.steps.append(step)
         return step
+
+    def _start_attributes(self, agent: AgentContext, call: StepCall, input_json: Any) -> dict[str, Any]:
+        recorder = agent.runtime.recorder
+        attributes: dict[str, Any] = {
+            **agent.attributes,
+            **self.attributes,
+            semconv.PROCESS: recorder.process,
+            semconv.STEP_KEY: call.step_key,
+            semconv.STEP_LOOSE_KEY: call.loose_key,
+            semconv.STEP_SCOPE: call.scope,
+            semconv.STEP_INPUT_HASH: call.input_hash,
+            semconv.STEP_OCCURRENCE: call.occurrence,
+            semconv.STEP_SEQ_START: call.seq_start,
+        }
+        if self.capture:
+            attributes[semconv.STEP_INPUT] = payload_text(input_json, recorder.max_payload_bytes)
+        if call.explicit_key is not None:
+            attributes[semconv.STEP_EXPLICIT_KEY] = call.explicit_key
+            if self.kind is StepKind.TOOL_CALL and self.key is None:
+                attributes[semconv.GEN_AI_TOOL_CALL_ID] = call.explicit_key
+        if call.is_ambiguous:
+            attributes[semconv.STEP_AMBIGUOUS] = True
+        return attributes
 
     def _explicit_key(self, inputs: Any) -> str | None:
         if self.key is None:

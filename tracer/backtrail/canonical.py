@@ -15,7 +15,6 @@ from typing import Any
 HASH_ALG = "sorted-json-sha256/1"
 
 ROOT_MODULUS = 1 << 256
-EMPTY_ROOT = "0" * 64
 
 canonical_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
