@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
@@ -72,6 +73,25 @@ def test_a_child_of_multiprocessing_delivers_before_it_ends(receiver: Receiver, 
 
     assert (done.returncode, done.stderr) == (0, "")
     assert receiver.names().count("child") == 2, "the pending row and the run"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_nothing_is_left_open_by_a_step_in_a_forked_child(receiver: Receiver) -> None:
+    @backtrail.run
+    def forking() -> int:
+        pid = os.fork()
+        work("here and there")
+        if pid == 0:
+            os._exit(0 if backtrail.flush() else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    backtrail.configure(receiver.url)
+    assert forking() == 0
+    assert backtrail.flush()
+
+    assert receiver.names().count("work") == 2
+    assert receiver.names().count("invoke_agent default") == 2 * 2, "a pending row and an agent in each process"
 
 
 def test_flush_says_whether_the_server_has_everything(receiver: Receiver) -> None:

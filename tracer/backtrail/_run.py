@@ -84,6 +84,7 @@ class RunRuntime:
         self.agents: list[AgentContext] = []
         self.span: RecordedSpan
         self.status = "open"
+        self.is_forked = False
         self.given_result: tuple[Any] | None = None
         self.seq = 0
         self.number = 0
@@ -176,8 +177,8 @@ class RunRuntime:
             with self.lock:
                 if self._default is None:
                     self._default = _agents.start_default(self)
-                    if self.status != "open":
-                        # First needed by a task that outlived the run, when there is nobody left to end it.
+                    if self.is_forked or self.status != "open":
+                        # First needed in a child process, or by a task that outlived the run: nobody will end it.
                         self._default.finish(None)
         return self._default
 
@@ -224,6 +225,7 @@ def _after_fork() -> None:
     for runtime in active_runs.values():
         runtime.lock = threading.RLock()
         runtime.number = 0
+        runtime.is_forked = True
 
 
 in_forked_child(_after_fork)
