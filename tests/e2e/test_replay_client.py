@@ -207,6 +207,8 @@ async def test_what_cannot_be_replayed_is_refused_in_a_sentence(
         await client.replay(recorded, handle, mode="fork")
     with pytest.raises(ReplayError, match=r"decorated with @backtrail\.run"):
         await client.replay(recorded, undecorated)
+    with pytest.raises(ReplayError, match=r"decorated with @backtrail\.run"):
+        await client.replay(recorded, backtrail.step(undecorated))
     with pytest.raises(ReplayError, match="has no parameter text"):
         await client.replay(recorded, renamed)
     with pytest.raises(ReplayError, match="either a run_id or bundle="):

@@ -208,7 +208,7 @@ def test_an_unsafe_step_runs_again_when_it_is_allowed_by_name() -> None:
 def test_a_result_that_was_not_kept_is_refused_or_run_again() -> None:
     lost = recorded("k0", replay_policy="refuse", policy_reason="opaque")
 
-    with pytest.raises(ResultNotReplayableError) as refusal:
+    with pytest.raises(ResultNotReplayableError, match="holds an object that no recording can keep") as refusal:
         Replay(bundle_of(lost)).on_call(call("k0"))
     assert refusal.value.reason == "opaque"
     assert Replay(bundle_of(lost), ReplayOptions(on_undecodable="live")).on_call(call("k0")) == Live()

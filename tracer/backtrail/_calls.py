@@ -170,6 +170,7 @@ def wrap(
         return mark_coroutine(configured) if is_async else configured
 
     wrapper.with_options = with_options  # type: ignore[attr-defined]
+    wrapper.starts_runs = begins_when_awaited or outside is not None  # type: ignore[attr-defined]
     return cast("Decorated[R]", mark_coroutine(wrapper) if is_async else wrapper)
 
 

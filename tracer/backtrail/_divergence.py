@@ -46,6 +46,21 @@ class ReplayReport:
     divergences: list[Divergence] = field(default_factory=list)
 
 
+_WHY = {
+    "opaque": "it holds an object that no recording can keep",
+    "too_large": "it was too long to be recorded",
+    "too_deep": "it was nested too deep to be recorded",
+    "not_captured": "the step does not record its result",
+    "digest_mismatch": "it is not what was recorded: cut or changed on its way",
+    "source_missing": "the run that holds it is no longer stored",
+}
+
+
+def why_unreplayable(reason: str) -> str:
+    """The reason code of a record as a sentence."""
+    return f"{_WHY[reason]} ({reason})" if reason in _WHY else reason
+
+
 def changed_inputs(recorded: object, called: object) -> str:
     """Names the inputs that differ, so that nobody has to compare two long texts by eye."""
     if not isinstance(recorded, dict) or not isinstance(called, dict):

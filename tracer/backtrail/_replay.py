@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ._bundle import Bundle, EffectRecord, StepRecord
 from ._decision import Decision, Enter, Hang, Live, Match, Raise, ReplayOptions, Served
 from ._decode import Registry
-from ._divergence import Divergence, DivergenceKind, ReplayReport, changed_inputs
+from ._divergence import Divergence, DivergenceKind, ReplayReport, changed_inputs, why_unreplayable
 from ._frontier import Frontier, Scope
 from ._hanging import Activity, hang
 from ._identity import StepCall
@@ -234,7 +234,7 @@ class Replay:
             if self.options.allows_unsafe(call.name):
                 return Live()
             raise self._unknown_outcome(call)
-        detail = f"the result of step {call.name!r} cannot be replayed: {record.policy_reason}"
+        detail = f"the result of step {call.name!r} cannot be replayed: {why_unreplayable(record.policy_reason)}"
         self._diverged("undecodable", call, detail, record)
         if self.options.on_undecodable == "live":
             return Live()

@@ -229,7 +229,7 @@ def _result(value: Any, start: ReplayStart) -> ReplayResult[Any]:
 
 
 def _function(fn: Callable[..., Any] | None) -> Any:
-    if fn is None or not hasattr(fn, "with_options"):
+    if not getattr(fn, "starts_runs", False):  # a step called by itself would just run
         raise ReplayError(f"fn has to be the function decorated with @backtrail.run that was recorded, not {fn!r}")
     return fn
 
