@@ -98,6 +98,27 @@ def test_a_name_takes_one_line_and_its_own_width(capsys: pytest.CaptureFixture[s
     assert len(row) == 60 - len("  tokens  cost")
 
 
+def test_names_are_seen_at_any_depth(capsys: pytest.CaptureFixture[str]) -> None:
+    tree: list[Node] = []
+    for depth in range(60, 0, -1):
+        tree = [
+            Node(
+                span_id=f"{depth}",
+                kind="step",
+                name=f"level {depth}",
+                status="completed",
+                duration_ns=5_000_000,
+                is_pending=False,
+                children=tree,
+            )
+        ]
+
+    Console(width=80, color_system=None).print(_render.tree_view(tree[0]))
+
+    out = lines(capsys.readouterr().out)
+    assert [line.strip(" │└─✓…").split("  ")[0] for line in out[1:]] == [f"level {depth}" for depth in range(1, 61)]
+
+
 def test_state_is_shown_by_scope_with_what_is_left_out(backtrail: Run) -> None:
     _, out, _ = backtrail("state", "5b8e", "--view", "effective")
 

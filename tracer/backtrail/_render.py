@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.pretty import Pretty
-from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -20,16 +19,11 @@ from backtrail._answers import Node, Run, RunStatus, RunSummary, State
 from backtrail._divergence import Divergence
 from backtrail._figures import ago, cost, count, duration, tokens
 from backtrail._replaying import ReplayResult
+from backtrail._tree import MARKS, TreeTable
 from backtrail._values import Value
+from backtrail._visible import Visible, one_line
 
 SHORT_ID = 8
-MARKS: Mapping[RunStatus, tuple[str, str]] = {
-    "completed": ("✓", "green"),
-    "failed": ("✗", "red"),
-    "cancelled": ("⊘", "yellow"),
-    "running": ("●", "blue"),
-    "incomplete": ("◌", "yellow"),
-}
 RUN_COLUMNS: Sequence[tuple[str, JustifyMethod]] = (
     ("run", "left"),
     ("status", "left"),
@@ -44,25 +38,9 @@ NAME = 2  # the column
 NARROWEST_NAME = 10
 SPARED = ("tokens", "steps", "took", "started")  # columns a narrow terminal does without, in this order
 GAP = 2
+
+
 MOST_DIVERGENCES = 20
-OPERATIONS = ("invoke_agent ", "execute_tool ", "chat ", "retrieval ", "embeddings ")
-
-
-# Escape sequences and changes of writing direction: a recorded name must not steer the reader's terminal.
-_UNSEEN = dict.fromkeys(
-    (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "�"
-)
-
-
-class Visible:
-    """What it holds, with every character that would not be seen replaced by one that is."""
-
-    def __init__(self, *parts: RenderableType) -> None:
-        self._group = Group(*parts)
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for segment in console.render(self._group, options):
-            yield segment if segment.control else Segment(segment.text.translate(_UNSEEN), segment.style)
 
 
 def run_table(runs: Sequence[RunSummary], *, now: datetime | None = None) -> RenderableType:
@@ -106,7 +84,7 @@ class _RunTable:
 
 def run_view(run: Run) -> RenderableType:
     """One run: what it was asked, the tree of what it did, and how it ended."""
-    parts: list[RenderableType] = [_headline(run), _facts(run), Text(), _tree_table(run.tree)]
+    parts: list[RenderableType] = [_headline(run), _facts(run), Text(), TreeTable(run.tree)]
     if run.status == "failed" and (run.error_message or run.error_type):
         parts += [Text(), _ending("✗", "red", _error_text(run))]
     elif run.result is not None:
@@ -115,7 +93,7 @@ def run_view(run: Run) -> RenderableType:
 
 
 def tree_view(root: Node) -> RenderableType:
-    return Visible(_tree_table(root))
+    return Visible(TreeTable(root))
 
 
 def state_view(state: State, agents: Mapping[str, str] | None = None) -> RenderableType:
@@ -159,7 +137,7 @@ def status_text(status: RunStatus) -> Text:
 
 
 def _headline(run: Run) -> Text:
-    headline = Text.assemble((_one_line(run.name), "bold"), "  ", status_text(run.status), ("  " + run.run_id, "cyan"))
+    headline = Text.assemble((one_line(run.name), "bold"), "  ", status_text(run.status), ("  " + run.run_id, "cyan"))
     if run.replay_of:
         headline.append(f"\nreplay of {run.replay_of}", style="cyan")
     return headline
@@ -176,63 +154,6 @@ def _facts(run: Run) -> Text:
     ]
     text = Text(" · ".join(fact for fact in facts if fact), style="dim")
     return Text.assemble(text, (f"\n“{run.query}”", "italic")) if run.query else text
-
-
-def _tree_table(root: Node) -> Table:
-    """The tree in the first column, its numbers in line beside it."""
-    table = Table(box=None, padding=(0, 0, 0, 2), header_style="dim", pad_edge=False, expand=True)
-    table.add_column("", no_wrap=True, ratio=1, overflow="ellipsis")
-    for header in ("took", "tokens", "cost"):
-        table.add_column(header, justify="right", no_wrap=True)
-    for guide, node in _lines(root):
-        table.add_row(
-            Text.assemble((guide, "dim"), _label(node)),
-            duration(node.duration_ns) if not node.is_pending else "…",
-            tokens(node.input_tokens, node.output_tokens),
-            cost(node.cost_usd) if node.cost_usd is not None else "",
-        )
-    return table
-
-
-def _lines(root: Node) -> Iterator[tuple[str, Node]]:
-    """Each node with the guide in front of it, from the top down."""
-    waiting = [("", "", root)]
-    while waiting:
-        guide, below, node = waiting.pop()
-        yield guide, node
-        last = len(node.children) - 1
-        for index in range(last, -1, -1):
-            branch, stem = ("└─ ", "   ") if index == last else ("├─ ", "│  ")
-            waiting.append((below + branch, below + stem, node.children[index]))
-
-
-def _label(node: Node) -> Text:
-    mark, style = ("↻", "cyan") if node.replayed else MARKS[node.status]
-    name = _one_line(node.name)
-    for operation in OPERATIONS:
-        name = name.removeprefix(operation)
-    label = Text.assemble((mark, style), " ", (name, "bold" if node.kind in ("run", "agent") else ""))
-    if note := _note(node):
-        label.append(f"  {note}", style="dim")
-    if node.status == "failed" and (node.error_message or node.error_type) and not _is_error_of_a_child(node):
-        label.append(f"  {_one_line(_first_line(node.error_message or node.error_type or ''))}", style="red")
-    return label
-
-
-def _is_error_of_a_child(node: Node) -> bool:
-    return any(child.status == "failed" and child.error_message == node.error_message for child in node.children)
-
-
-def _note(node: Node) -> str:
-    if node.replayed:
-        return "from the record"
-    if node.status in ("running", "incomplete", "cancelled"):
-        return node.status if node.status != "incomplete" else "never ended"
-    if node.is_orphan:
-        return "parent missing"
-    if node.kind == "step":
-        return node.request_model or (node.step_kind if node.step_kind not in (None, "custom") else None) or ""
-    return node.request_model or (node.kind if node.kind in ("agent", "attempt") else "")
 
 
 def _value_table(values: Mapping[str, object]) -> RenderableType:
@@ -276,7 +197,7 @@ def _run_cells(run: RunSummary, now: datetime) -> list[Text]:
 
 
 def _run_name(run: RunSummary) -> Text:
-    name = Text(_one_line(run.name))
+    name = Text(one_line(run.name))
     if run.replay_of:
         name.append(f"  ↻ {run.replay_of[:SHORT_ID]}", style="cyan")
     return name
@@ -284,12 +205,3 @@ def _run_name(run: RunSummary) -> Text:
 
 def _steps(run: RunSummary) -> str:
     return f"{run.step_count}" if not run.replayed_count else f"{run.replayed_count}↻ {run.step_count}"
-
-
-def _one_line(name: str) -> str:
-    """As wide as it is counted: what `Visible` would replace has no width until then."""
-    return " ".join(name.split()).translate(_UNSEEN)
-
-
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0]
