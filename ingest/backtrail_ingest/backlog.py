@@ -68,7 +68,7 @@ class Backlog:
 
     def _hold(self, entry: Entry) -> None:
         if self._unread_from is None and self._held_bytes + entry.size <= self._max_held_bytes:
-            self._held.append(entry)
+            self._held.append(entry.without_packed())
             self._held_bytes += entry.size
         elif self._unread_from is None:
             self._unread_from = entry.id

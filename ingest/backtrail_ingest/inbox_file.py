@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -47,6 +47,10 @@ class Entry:
     @property
     def size(self) -> int:
         return len(self.envelope.request)
+
+    def without_packed(self) -> "Entry":
+        """What the writer needs of it once it is on disk."""
+        return Entry(self.id, replace(self.envelope, packed=b""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

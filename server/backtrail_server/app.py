@@ -17,6 +17,7 @@ import backtrail_query
 import backtrail_query.errors
 from backtrail_ingest import Admission, GrpcReceiver, Inbox, Ledger, open_inbox, running_writer
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
+from backtrail_server.memory import giving_memory_back
 from backtrail_server.pricing import learning_prices
 from backtrail_server.settings import Settings
 from backtrail_store import open_store
@@ -37,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
                         app.state.store, app.state.inbox, app.state.admission = store, inbox, admission
                         app.state.grpc_port = grpc.port
                         app.state.readiness = [lambda: inbox.trouble, lambda: writer.trouble]
-                        async with learning_prices(store), grpc.serving(admission):
+                        async with learning_prices(store), giving_memory_back(ledger), grpc.serving(admission):
                             yield
 
     app = FastAPI(title="Backtrail", version=version("backtrail-server"), lifespan=lifespan, redirect_slashes=False)
