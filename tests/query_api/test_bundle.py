@@ -1,6 +1,7 @@
 """The pages of a replay bundle, over all generations of a run, and the endpoint that hands them out."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,6 +80,12 @@ def test_a_dict_comes_back_with_its_keys_in_their_order() -> None:
     found = bundles(run(), step("a", 1, text='{"role":"user","content":{"z":1,"a":2}}'))
 
     assert json.dumps(only(found, "a").result) == '{"role": "user", "content": {"z": 1, "a": 2}}'
+
+
+def test_a_cost_that_is_no_number_spoils_no_bundle() -> None:
+    found = bundles(run(), replace(step("a", 1, result="kept"), cost_usd=float("nan")))
+
+    assert (only(found, "a").result, only(found, "a").cost_usd) == ("kept", None)
 
 
 def test_the_initial_state_is_whole_when_its_snapshot_was_cut_into_parts() -> None:

@@ -168,11 +168,13 @@ def test_without_rich_the_command_names_the_extra_and_json_still_works(recorded_
     (tmp_path / "rich.py").write_text("raise ModuleNotFoundError(\"No module named 'rich'\", name='rich')")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "backtrail", "runs", "--endpoint", recorded_server, *arguments]
+        command = [sys.executable, "-m", "backtrail", *arguments, "--endpoint", recorded_server]
         return subprocess.run(
             command, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(tmp_path), "PATH": ""}
         )
 
-    assert run().returncode == 2
-    assert "pip install 'backtrail[cli]'" in run().stderr
-    assert json.loads(run("--json").stdout)["runs"]
+    for arguments in (["runs"], ["show", RUN_ID], ["state", RUN_ID]):
+        refused = run(*arguments)
+        assert refused.returncode == 2
+        assert "pip install 'backtrail[cli]'" in refused.stderr
+    assert json.loads(run("runs", "--json").stdout)["runs"]

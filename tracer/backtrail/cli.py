@@ -70,10 +70,8 @@ def show_state(client: Client, arguments: argparse.Namespace) -> None:
     if arguments.json:
         _print_json(state)
         return
-    from backtrail import _render
-
     agents = {agent.agent_key: agent.name for agent in client.run(run_id).agents if agent.agent_key}
-    _print(_render.state_view(state, agents))
+    _print(_render().state_view(state, agents))
 
 
 def replay_run(client: Client, arguments: argparse.Namespace) -> None:
