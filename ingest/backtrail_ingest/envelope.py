@@ -5,7 +5,7 @@
 The head is written by hand (tags and lengths), so a request is never copied to be wrapped.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Self
 
@@ -31,7 +31,7 @@ class Envelope:
     received_unix_nano: int
     span_count: int
     digest: bytes
-    packed: bytes
+    packed: bytes = field(compare=False)  # dropped when it is on disk; the digest stands for it
     request: bytes
 
     @classmethod
