@@ -144,13 +144,12 @@ def load_lineage(read: ReadTrace, run_id: str, spans: Sequence[SpanRow]) -> Line
 def _generation(run_id: str, number: int, records: RunRecords) -> Generation:
     run = records.run
     assert run is not None
-    status = text(run, semconv.RUN_STATUS) or ("failed" if run.status_code == "error" else "completed")
     return Generation(
         run_id=run_id,
         number=number,
         mode=text(run, semconv.REPLAY_MODE),
         at=text(run, semconv.REPLAY_AT),
-        status="incomplete" if run.is_pending else status,
+        status=records.status,
         records=records,
         overflow=_overflow(records),
     )

@@ -7,9 +7,9 @@ from collections.abc import Set
 
 from backtrail import semconv
 from backtrail_query.records import read_agent
-from backtrail_query.summary import end_status, summarize
+from backtrail_query.summary import summarize
 from backtrail_query.totals import Totals, Usage, count_calls, sum_agents, sum_below, sum_run
-from backtrail_query.tree import Tree
+from backtrail_query.tree import Tree, end_status
 from backtrail_query.views import JsonObject, payload_view, rfc3339, run_view
 from backtrail_store.rows import RunStatus, SpanRow
 

@@ -14,10 +14,10 @@ from pydantic_core import from_json
 
 from backtrail import semconv
 from backtrail_query.deltas import Delta, Values, read_deltas, read_values
-from backtrail_query.tree import kind_of
+from backtrail_query.tree import EndStatus, end_status, kind_of
 from backtrail_store.rows import AttributeValue, SpanRow
 
-StepStatus: TypeAlias = Literal["completed", "failed", "cancelled", "incomplete"]
+StepStatus: TypeAlias = EndStatus | Literal["incomplete"]
 Frames: TypeAlias = list[list[object]]
 
 
@@ -122,6 +122,11 @@ class RunRecords:
         return max([recorded or 0, *seqs])
 
     @property
+    def status(self) -> StepStatus:
+        """How the run ended, as far as is known."""
+        return "incomplete" if self.run is None else _status(self.run)
+
+    @property
     def failed_step_key(self) -> str | None:
         return text(self.run, semconv.RUN_FAILED_STEP_KEY) if self.run is not None else None
 
@@ -172,7 +177,7 @@ def _read_step(span: SpanRow) -> StepRecord:
         occurrence=integer(span, semconv.STEP_OCCURRENCE) or 0,
         explicit_key=text(span, semconv.STEP_EXPLICIT_KEY),
         version=text(span, semconv.STEP_VERSION),
-        status=_status(span, semconv.STEP_STATUS),
+        status=_status(span),
         seq_start=seq_start,
         seq_end=None if span.is_pending else integer(span, semconv.STEP_SEQ_END),
         end_batch=integer(span, semconv.STEP_END_BATCH),
@@ -194,7 +199,7 @@ def read_agent(span: SpanRow) -> AgentRecord:
         parent_key=text(span, semconv.AGENT_PARENT_KEY),
         depth=integer(span, semconv.AGENT_DEPTH) or span.depth,
         is_default=span.attributes.get(semconv.AGENT_IS_DEFAULT) is True,
-        status=_status(span, semconv.AGENT_STATUS),
+        status=_status(span),
     )
 
 
@@ -237,17 +242,8 @@ def _read_effect(span: SpanRow) -> EffectRecord:
     )
 
 
-def _status(span: SpanRow, name: str) -> StepStatus:
-    if span.is_pending:
-        return "incomplete"
-    match span.attributes.get(name):
-        case "completed":
-            return "completed"
-        case "cancelled":
-            return "cancelled"
-        case "failed":
-            return "failed"
-    return "failed" if span.status_code == "error" else "completed"
+def _status(span: SpanRow) -> StepStatus:
+    return "incomplete" if span.is_pending else end_status(span)
 
 
 def _frames(span: SpanRow, name: str) -> Frames:

@@ -6,13 +6,12 @@ records, at, outcomes → evidence → fold → **state** → routes/state.py, t
 from dataclasses import asdict
 from typing import TypedDict
 
-from backtrail import semconv
 from backtrail_query.at import parse_at, resolve_at
 from backtrail_query.deltas import Values
 from backtrail_query.evidence import gather_evidence
 from backtrail_query.fold import State, StateView, state_at
 from backtrail_query.outcomes import Family, Target, derive_outcomes
-from backtrail_query.records import RunRecords, SnapshotRecord, StepRecord, text
+from backtrail_query.records import RunRecords, SnapshotRecord, StepRecord
 from backtrail_query.views import JsonObject, rfc3339
 
 
@@ -38,9 +37,11 @@ def read_state(records: RunRecords, at: str, view: StateView) -> StateJson:
 
 def _ineffective(records: RunRecords) -> set[str]:
     """Keys of the steps that a resume runs again, or that stand inside one: their writes will come anew."""
-    is_completed = records.run is not None and text(records.run, semconv.RUN_STATUS) == "completed"
     outcomes = derive_outcomes(
-        records.steps, run_completed=is_completed, failed_step_key=records.failed_step_key, target=Target()
+        records.steps,
+        run_completed=records.status == "completed",
+        failed_step_key=records.failed_step_key,
+        target=Target(),
     )
     family = Family(records.steps)
 

@@ -5,17 +5,11 @@
 How lively a run without an end is shows in the store only, in when its spans were received.
 """
 
-from typing import Literal, get_args
-
 from backtrail import semconv
 from backtrail_query.totals import Totals
 from backtrail_query.tree import Tree
-from backtrail_store.rows import RunRow, RunStatus, SpanRow
+from backtrail_store.rows import RunRow, RunStatus
 from backtrail_store.run_rows import SILENCE_NS
-
-EndStatus = Literal["completed", "failed", "cancelled"]
-_END_STATUSES: frozenset[object] = frozenset(get_args(EndStatus))
-_STATUS_ATTRIBUTES = (semconv.STEP_STATUS, semconv.AGENT_STATUS, semconv.RUN_STATUS)
 
 
 def summarize(tree: Tree, totals: Totals, status: RunStatus) -> RunRow:
@@ -47,14 +41,6 @@ def summarize(tree: Tree, totals: Totals, status: RunStatus) -> RunRow:
         cost_usd=totals.cost_usd,
         unpriced_calls=totals.unpriced_calls,
     )
-
-
-def end_status(span: SpanRow) -> EndStatus:
-    """How a span that has ended did so: in its own words, or by OpenTelemetry's."""
-    for name in _STATUS_ATTRIBUTES:
-        if (status := span.attributes.get(name)) in _END_STATUSES:
-            return status  # type: ignore[return-value]
-    return "failed" if span.status_code == "error" else "completed"
 
 
 def status_without_root(tree: Tree, now_unix_nano: int) -> RunStatus:

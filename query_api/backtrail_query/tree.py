@@ -10,9 +10,14 @@ orphans. Zero-length records (state, checkpoint, effect) are bookkeeping and are
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
+from backtrail import semconv
 from backtrail_store.rows import SpanRow
 
+EndStatus: TypeAlias = Literal["completed", "failed", "cancelled"]
+
+_STATUS_ATTRIBUTES = (semconv.STEP_STATUS, semconv.AGENT_STATUS, semconv.RUN_STATUS)
 RECORD_KINDS = frozenset({"state", "checkpoint", "effect"})
 
 # Each level nests twice in JSON, and its readers give up at 128 (serde) or 200 (pydantic); what lies deeper is listed
@@ -68,6 +73,15 @@ def build_tree(spans: Sequence[SpanRow]) -> Tree:
 def kind_of(span: SpanRow) -> str:
     """What a span is to Backtrail; in the store a pending row is already what it will become."""
     return span.backtrail_kind or "span"
+
+
+def end_status(span: SpanRow) -> EndStatus:
+    """How a span that has ended did so: in its own words, or by OpenTelemetry's."""
+    for name in _STATUS_ATTRIBUTES:
+        match span.attributes.get(name):
+            case "completed" | "failed" | "cancelled" as status:
+                return status
+    return "failed" if span.status_code == "error" else "completed"
 
 
 def _walk(root: TreeNode) -> Iterator[TreeNode]:

@@ -9,8 +9,8 @@ from backtrail_query.errors import RunNotFound
 from backtrail_query.models import Problem, RunPage, RunView
 from backtrail_query.nodes import run_with_tree
 from backtrail_query.params import Cursor, End, Limit, Project, Reader, RunId, Start, write_cursor
-from backtrail_query.summary import end_status, status_without_root
-from backtrail_query.tree import Tree, build_tree
+from backtrail_query.summary import status_without_root
+from backtrail_query.tree import Tree, build_tree, end_status
 from backtrail_query.views import json_response, run_view
 from backtrail_store.reader import TraceReader
 from backtrail_store.rows import RunFilter, RunStatus
