@@ -11,6 +11,8 @@ from backtrail._answers import Run
 from backtrail_query.models import CheckpointPage, Problem, RunPage, RunView, StateAnswer, TraceView
 from backtrail_store import Store
 from backtrail_store.client import parse_address
+from backtrail_store.reader import TraceReader
+from backtrail_store.rows import SpanRow
 from tests.conftest import Insert
 from tests.factories import START, Value, plain_span, span_id
 from tests.query_api import recorded
@@ -81,6 +83,23 @@ def test_a_run_that_has_not_ended_is_shown_from_its_pending_row(api: TestClient,
     assert run.status == "incomplete"
     assert (run.tree.kind, run.tree.is_pending, run.tree.status) == ("run", True, "incomplete")
     assert [child.name for child in run.tree.children] == ["chat plan"]
+
+
+def test_a_run_that_ends_while_it_is_read_is_told_as_it_was(
+    api: TestClient, insert: Insert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(recorded.pending_run(), recorded.plan_step())
+    get_outline = TraceReader.get_outline
+
+    def ends_meanwhile(reader: TraceReader, project: str, run_id: str) -> list[SpanRow]:
+        spans = get_outline(reader, project, run_id)
+        insert(*failed_run())
+        return spans
+
+    monkeypatch.setattr(TraceReader, "get_outline", ends_meanwhile)
+    run = RunView.model_validate_json(api.get(f"/api/v1/runs/{RUN_ID}").content)
+
+    assert (run.status, run.tree.status, run.error) == ("running", "running", None)
 
 
 def test_a_run_of_which_only_inner_spans_have_come_is_shown_all_the_same(api: TestClient, insert: Insert) -> None:

@@ -65,4 +65,6 @@ def _status(tree: Tree, reader: TraceReader, project: str) -> RunStatus:
     if tree.has_ended:
         return end_status(root)
     run = reader.get_run(project, root.trace_id)
-    return status_without_root(tree, time.time_ns()) if run is None else run.status
+    if run is None:
+        return status_without_root(tree, time.time_ns())
+    return "incomplete" if run.status == "incomplete" else "running"  # an end that came after the tree is not in it
