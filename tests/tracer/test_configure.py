@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +64,15 @@ def test_arguments_win_over_variables() -> None:
 
         resource = {a.key: a.value.string_value for a in receiver.requests[0].resource_spans[0].resource.attributes}
         assert (resource["service.name"], resource["service.version"]) == ("given", "1.2")
+        assert receiver.headers[0]["authorization"] == "Bearer k-1"
+
+
+def test_the_key_is_sent_whatever_stands_in_netrc(tmp_path: Path) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password secret")
+    with receiving() as receiver:
+        run_program({"endpoint": receiver.url, "api_key": "k-1"}, NETRC=str(netrc))
+
         assert receiver.headers[0]["authorization"] == "Bearer k-1"
 
 

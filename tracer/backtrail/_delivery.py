@@ -9,6 +9,7 @@ refuses for good must not be offered for ever.
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  (else imported while connecting: a fork in that moment leaves its lock taken)
 import logging
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
@@ -37,6 +38,10 @@ def _is_not_ours(record: logging.LogRecord) -> bool:
 # that the server is away.
 logging.getLogger(OTLPSpanExporter.__module__).addFilter(_is_not_ours)
 logging.getLogger("urllib3.connectionpool").addFilter(_is_not_ours)
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 class Outcome(Enum):
@@ -68,6 +73,8 @@ class OtlpDelivery:
     def renew(self) -> None:
         """A new connection; a forked process must not share its parent's."""
         session = requests.Session()
+        # Without this, requests looks into ~/.netrc at each call, and what it finds there wins over our key.
+        session.auth = _as_it_is
         session.hooks["response"].append(self._note_answer)
         self._exporter = OTLPSpanExporter(endpoint=self.endpoint, headers=self._headers, session=session)
 
