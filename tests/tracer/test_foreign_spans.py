@@ -3,7 +3,12 @@
 import subprocess
 import sys
 
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+
 from backtrail import semconv
+from backtrail._foreign import ForeignSpans
+from backtrail._recorder import Recorder, current_recorder, set_current_recorder
+from backtrail.testing import CapturedSpans
 from tests.tracer.receiver import receiving
 
 PROGRAM = """
@@ -64,3 +69,23 @@ def test_of_a_programs_own_provider_only_the_runs_spans_are_taken() -> None:
 
     assert spans["GET /orders"][semconv.QUERY] == "hello"
     assert "outside" not in spans
+
+
+class FullDisk(CapturedSpans):
+    def on_end(self, span: ReadableSpan) -> None:
+        raise OSError("full")
+
+
+def test_what_we_cannot_take_of_another_library_does_not_reach_it() -> None:
+    provider = TracerProvider()
+    provider.add_span_processor(ForeignSpans(takes_all=True))
+
+    previous = current_recorder()
+    set_current_recorder(Recorder(sink=FullDisk()))
+    try:
+        with provider.get_tracer("http client").start_as_current_span("GET /orders") as span:
+            pass
+    finally:
+        set_current_recorder(previous)
+
+    assert not span.is_recording()

@@ -229,7 +229,7 @@ main()
 
 def run_program(url: str) -> tuple[float, subprocess.CompletedProcess[str]]:
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", PROGRAM, url], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", PROGRAM, url], capture_output=True, text=True, timeout=60)
     return time.monotonic() - started, done
 
 

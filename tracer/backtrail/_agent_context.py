@@ -56,6 +56,8 @@ class PlannedAgent(NamedTuple):
 class AgentContext(Block):
     """The agent that is at work; get it by annotation, `as`, or `get_current_agent_context()`."""
 
+    waits_before = waits_after = False
+
     def __init__(
         self,
         runtime: RunRuntime,
@@ -158,8 +160,6 @@ class AgentContext(Block):
         with never_raise("failing an agent"):
             self.finish_failed(error)
         return DONE
-
-    waits_before = waits_after = False
 
     # --- Start and end ----------------------------------------------------------------------------
 

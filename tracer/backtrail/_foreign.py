@@ -20,6 +20,7 @@ from ._run import active_runs
 from ._scope import current_position
 
 _stamping = never_raise("stamping a span with its lineage")
+_taking = never_raise("taking a span of other instrumentation")
 
 
 class ForeignSpans(SpanProcessor):
@@ -45,7 +46,8 @@ class ForeignSpans(SpanProcessor):
         if sink is None or span.context is None or not span.context.trace_flags.sampled:
             return
         if self._takes_all or semconv.TASK_ID in (span.attributes or {}):
-            sink.on_end(span)
+            with _taking:
+                sink.on_end(span)
 
     def shutdown(self) -> None:
         return None

@@ -8,6 +8,7 @@ parent; so it is told again.
 
 import atexit
 import os
+import weakref
 from collections.abc import Callable
 from multiprocessing import util
 
@@ -38,6 +39,8 @@ def _end_with_multiprocessing(end: Callable[[], None]) -> None:
     util.Finalize(None, end, exitpriority=0)
 
 
+# What closes things by `weakref.finalize`, as our connections are, has to do so after us: the last registered is first.
+weakref.finalize(_end, lambda: None)
 atexit.register(_end)
 _end_with_multiprocessing(_end)
 util.register_after_fork(_end, _end_with_multiprocessing)
