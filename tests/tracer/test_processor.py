@@ -97,13 +97,14 @@ def test_what_the_server_cannot_take_now_is_sent_again(receiver: Receiver, proce
 def test_what_the_server_refuses_is_counted_and_not_offered_again(
     receiver: Receiver, processor: Processor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    receiver.answers = [401, 401]
+    receiver.answers = [401] * 20
 
     @backtrail.run
     def main() -> None:
         for _ in range(2):
             short()
             assert not processor.flush(5)
+        receiver.answers.clear()
 
     main()
     assert processor.flush(5)

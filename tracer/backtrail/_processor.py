@@ -65,6 +65,7 @@ class Processor:
         self._accepted = 0
         self._settled = 0
         self._lost = 0
+        self._lost_told = 0
         self._lost_of: Counter[int] = Counter()
         self._open: dict[int, RecordedSpan] = {}
         self._failures = 0
@@ -116,14 +117,15 @@ class Processor:
         return self._lost_of.get(trace_id, 0)
 
     def flush(self, timeout: float) -> bool:
-        """Whether every span taken so far was acknowledged within this time."""
+        """Whether everything is acknowledged within this time, and nothing was lost since it was last asked."""
         with self._changed:
-            target, lost = self._accepted, self._lost
+            target, told = self._accepted, self._lost_told
             if self._settled < target:
                 self._hurry.set()
                 self._wake.set()
             is_settled = self._changed.wait_for(lambda: self._settled >= target, timeout)
-            return is_settled and self._lost == lost
+            self._lost_told = self._lost
+            return is_settled and self._lost == told
 
     def shutdown(self, timeout: float = EXIT_SECONDS) -> None:
         """Deliver what can be delivered in this time, and stop."""
