@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
 import backtrail
-from backtrail import RunContext, semconv
+from backtrail import RunContext, get_current_run_context, semconv
 from backtrail._identity import ident_text, json_string, loose_key, step_key
 from backtrail.canonical import H
 from backtrail.testing import capture_spans
@@ -273,3 +273,12 @@ def test_keys_are_equal_in_processes_with_other_hash_seeds() -> None:
         return done.stdout
 
     assert keys("1") == keys("2") == keys("77")
+
+
+def test_a_thread_asked_for_without_an_event_loop_names_what_to_call_instead() -> None:
+    @backtrail.run
+    def handle() -> None:
+        get_current_run_context().run_in_thread(print)
+
+    with capture_spans(), pytest.raises(RuntimeError, match=r"without an event loop, use submit\("):
+        handle()

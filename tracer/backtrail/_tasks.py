@@ -123,7 +123,11 @@ def _carried(
 
 
 def run_in_thread(position: Position, function: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
-    return asyncio.get_running_loop().run_in_executor(None, _carried(position, function, args, kwargs))
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError("run_in_thread is to be awaited; without an event loop, use submit(executor, …)") from None
+    return loop.run_in_executor(None, _carried(position, function, args, kwargs))
 
 
 def submit(position: Position, executor: Executor, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
