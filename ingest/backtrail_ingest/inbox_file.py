@@ -72,6 +72,13 @@ class Damaged:
 class InboxFile:
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._prepare(path, max_bytes)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, path: Path, max_bytes: int) -> None:
         execute = self._connection.execute
         execute(f"PRAGMA page_size={PAGE_BYTES}")  # only before the file becomes a WAL database
         execute("PRAGMA journal_mode=wal")
@@ -80,7 +87,6 @@ class InboxFile:
         execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         version = self.pragma("user_version")
         if not isinstance(version, int) or version > SCHEMA_VERSION:
-            self.close()
             raise InboxUnusable(
                 f"the inbox {path} has version {version}, this Backtrail knows {SCHEMA_VERSION}: start the newer one"
             )
