@@ -1,6 +1,7 @@
 """Spans are delivered soon, kept while the server is away, counted when they are lost, and never in the way."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -92,6 +93,17 @@ def test_what_the_server_cannot_take_now_is_sent_again(receiver: Receiver, proce
     assert processor.flush(10)
     assert receiver.names().count("short") == 1
     assert processor.lost_of(0) == 0
+
+
+def test_delivery_leaves_the_programs_random_numbers_alone(receiver: Receiver, processor: Processor) -> None:
+    receiver.answers = [503]
+    random.seed(7)
+    before = random.getstate()
+
+    short_run()
+    assert processor.flush(10)
+
+    assert random.getstate() == before
 
 
 def test_what_the_server_refuses_is_counted_and_not_offered_again(

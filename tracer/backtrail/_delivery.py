@@ -61,6 +61,10 @@ class Delivery(Protocol):
     def renew(self) -> None: ...
 
 
+def _doubled(retry: int) -> float:
+    return float(2**retry)
+
+
 class OtlpDelivery:
     """Sends to one OTLP/HTTP endpoint."""
 
@@ -77,6 +81,9 @@ class OtlpDelivery:
         session.auth = _as_it_is
         session.hooks["response"].append(self._note_answer)
         self._exporter = OTLPSpanExporter(endpoint=self.endpoint, headers=self._headers, session=session)
+        # The exporter draws a random number before each request, from the program's own generator: a program that
+        # seeds it would no longer repeat itself. Two processes that wait equally long do no harm here.
+        self._exporter._client._compute_backoff = _doubled  # type: ignore[method-assign]
 
     def send(self, spans: Sequence[ReadableSpan]) -> Outcome:
         self._status = None
