@@ -5,7 +5,6 @@
 Other services (logs, metrics) are UNIMPLEMENTED, so their clients drop without trying again.
 """
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
@@ -15,16 +14,13 @@ import grpc.aio
 
 from backtrail_ingest.admission import DEFAULT_PROJECT, Admission
 from backtrail_ingest.errors import Overloaded, Refusal
+from backtrail_ingest.ports import listening_socket
 from backtrail_ingest.status import response_bytes, retry_info, status_bytes
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 CLOSING_SECONDS = 3
 RETRY_INFO_KEY = "google.rpc.retryinfo-bin"  # the only one the Python exporter reads
 STATUS_KEY = "grpc-status-details-bin"  # the one of the specification: Go, Java
-
-
-class PortInUse(Exception):
-    """Somebody else listens there. The message says how to choose another port."""
 
 
 class TraceService:
@@ -52,7 +48,8 @@ class GrpcReceiver:
     """Takes its port when it is made: a taken port is known before anything is opened. Serves within `serving`."""
 
     def __init__(self, *, host: str, port: int, max_request_bytes: int) -> None:
-        require_free_port(host, port)
+        # gRPC would say the same with a stack trace and a line of its own in the log.
+        listening_socket(host, port, setting="--grpc-port or BACKTRAIL_GRPC_PORT").close()
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", max_request_bytes),
@@ -76,14 +73,3 @@ class GrpcReceiver:
 
     async def __aexit__(self, *_: object) -> None:
         await self._server.stop(CLOSING_SECONDS)
-
-
-def require_free_port(host: str, port: int) -> None:
-    """gRPC would say the same with a stack trace and a line of its own in the log."""
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError as error:
-        reason = str(error.strerror).partition(" (while")[0]  # Python repeats the address in words of its own
-        raise PortInUse(
-            f"cannot listen on port {port} of {host}: {reason}; choose another with --grpc-port or BACKTRAIL_GRPC_PORT"
-        ) from error

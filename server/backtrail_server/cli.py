@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from backtrail_ingest.errors import InboxUnusable
-from backtrail_ingest.grpc_receiver import PortInUse
+from backtrail_ingest.ports import PortInUse
 from backtrail_server.errors import CannotStart
 from backtrail_server.settings import Settings
 from backtrail_store.errors import StoreError

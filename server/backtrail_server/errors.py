@@ -11,7 +11,3 @@ class DataFolderInUse(CannotStart):
 
 class DataFolderNotWritable(CannotStart):
     """The data folder cannot be made or written."""
-
-
-class PortTaken(CannotStart):
-    """Another program listens on the port that was asked for."""

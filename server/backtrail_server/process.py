@@ -14,8 +14,8 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from backtrail_ingest.ports import listening_socket
 from backtrail_server.app import create_app
-from backtrail_server.errors import PortTaken
 from backtrail_server.folder import work_in
 from backtrail_server.memory import collect_seldom, keep_freed_memory
 from backtrail_server.settings import Settings
@@ -44,7 +44,8 @@ def serve(settings: Settings) -> None:
     """Returns after SIGTERM or SIGINT, with everything closed."""
     keep_freed_memory()
     work_in(settings.data)
-    with listening_socket(settings.host, settings.port) as http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
+    http_socket = listening_socket(settings.host, settings.port, setting="--port or BACKTRAIL_PORT")
+    with http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(serve_on(http_socket, settings))
 
 
@@ -77,18 +78,6 @@ def announce(app: FastAPI, settings: Settings, port: int) -> None:
         f" (OTLP), without keys: open to {readers}; data in {settings.data}",
         flush=True,
     )
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
-        )
-    except OSError as error:
-        reason = str(error.strerror).partition(" (while")[0]  # Python repeats the address in words of its own
-        raise PortTaken(
-            f"cannot listen on port {port} of {host}: {reason}; choose another with --port or BACKTRAIL_PORT"
-        ) from error
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
