@@ -25,7 +25,7 @@ from backtrail_query.outcomes import Target
 from backtrail_query.records import RunRecords, integer, payload, text
 from backtrail_query.state import StateJson, read_state
 from backtrail_store.rows import SpanRow
-from backtrail_store.run_rows import SILENCE_NS
+from backtrail_store.run_rows import open_status
 
 SCHEMA = "replay-bundle/1"
 PAGE_BYTES = 16 << 20
@@ -134,7 +134,7 @@ def _run_status(generation: Generation, now_unix_nano: int) -> str:
     if generation.status != "incomplete":
         return generation.status
     newest = max(span.end_time_unix_nano for span in generation.records.spans)
-    return "running" if now_unix_nano - newest < SILENCE_NS else "incomplete"
+    return open_status(newest, now_unix_nano)
 
 
 def _run_error(run: SpanRow) -> object:

@@ -9,7 +9,7 @@ from backtrail import semconv
 from backtrail_query.totals import Totals
 from backtrail_query.tree import Tree
 from backtrail_store.rows import RunRow, RunStatus
-from backtrail_store.run_rows import SILENCE_NS
+from backtrail_store.run_rows import open_status
 
 
 def summarize(tree: Tree, totals: Totals, status: RunStatus) -> RunRow:
@@ -46,4 +46,4 @@ def summarize(tree: Tree, totals: Totals, status: RunStatus) -> RunRow:
 def status_without_root(tree: Tree, now_unix_nano: int) -> RunStatus:
     """Of a run of which only inner spans have come: their times have to do."""
     newest = max(node.span.end_time_unix_nano for node in tree.nodes)
-    return "running" if now_unix_nano - newest < SILENCE_NS else "incomplete"
+    return open_status(newest, now_unix_nano)

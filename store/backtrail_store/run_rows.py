@@ -56,9 +56,13 @@ def _usage(totals: Row) -> dict[str, Any]:
 
 def _run_status(root: Row, totals: Row) -> RunStatus:
     if root["is_pending"]:
-        silent = time.time_ns() - totals["last_received_unix_nano"]
-        return "incomplete" if silent > SILENCE_NS else "running"
+        return open_status(totals["last_received_unix_nano"], time.time_ns())
     if root["status"] in ("completed", "failed", "cancelled"):
         status: RunStatus = root["status"]
         return status
     return "failed" if root["status_code"] == "error" else "completed"
+
+
+def open_status(newest_unix_nano: int, now_unix_nano: int) -> RunStatus:
+    """Of a run without an end: it runs until nothing has been heard of it for a minute."""
+    return "incomplete" if now_unix_nano - newest_unix_nano > SILENCE_NS else "running"
