@@ -4,7 +4,6 @@ Tables: `otlp_in` and `span_in` (doors that keep nothing), `spans` (one row a sp
 (payload texts), `model_prices` with the dictionary `prices`, `schema_migrations`.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -81,8 +80,7 @@ class Store:
     def ping(self) -> None:
         """Raises StoreUnavailable if the store does not answer."""
         with self._readers.borrow() as client:
-            if client.query("SELECT 1").result_rows != [(1,)]:
-                raise StoreUnavailable(f"The store gave no answer at {time.ctime()}.")
+            client.query("SELECT 1")
 
     def close(self) -> None:
         self._writers.close()

@@ -8,7 +8,7 @@ server; `clickhouses://` the same over TLS. `?database=` names the database of a
 
 import queue
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -81,19 +81,16 @@ def parse_address(dsn: str) -> Address:
     )
 
 
-def connect(address: Address, settings: dict[str, object] | None = None) -> Client:
+def connect(address: Address) -> Client:
     """One client, its database made if it was missing. Not to be shared between threads."""
-    if address.folder is not None:
-        client = _connect_embedded(address.folder, settings)
-    else:
-        client = _connect_server(address, settings)
+    client = _connect_server(address) if address.folder is None else _connect_embedded(address.folder)
     with _translated():
         client.command(f"CREATE DATABASE IF NOT EXISTS `{address.database}`", use_database=False)
     client.database = address.database
     return client
 
 
-def _connect_embedded(folder: Path, settings: dict[str, object] | None) -> Client:
+def _connect_embedded(folder: Path) -> Client:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
@@ -101,12 +98,12 @@ def _connect_embedded(folder: Path, settings: dict[str, object] | None) -> Clien
     except OSError as exc:
         raise StoreNotWritable(f"The folder {folder} cannot be written: {exc.strerror}.") from exc
     try:
-        return create_client(interface="chdb", path=str(folder), settings=settings)
+        return create_client(interface="chdb", path=str(folder))
     except (ProgrammingError, DatabaseError, RuntimeError) as exc:
         raise StoreInUse(f"The folder {folder} does not open; another process may own it: {_first_line(exc)}") from exc
 
 
-def _connect_server(address: Address, settings: dict[str, object] | None) -> Client:
+def _connect_server(address: Address) -> Client:
     try:
         return create_client(
             host=address.host,
@@ -114,7 +111,6 @@ def _connect_server(address: Address, settings: dict[str, object] | None) -> Cli
             username=address.username,
             password=address.password,
             secure=address.secure,
-            settings=settings,
             autogenerate_session_id=False,
         )
     except Error as exc:
@@ -125,14 +121,13 @@ def _connect_server(address: Address, settings: dict[str, object] | None) -> Cli
 class ClientPool:
     """Clients to the same store, one borrower at a time each: an embedded client serves one query at a time."""
 
-    def __init__(self, address: Address, *, size: int, settings: dict[str, object] | None = None) -> None:
+    def __init__(self, address: Address, *, size: int) -> None:
         self._clients: queue.LifoQueue[Client | None] = queue.LifoQueue()
         for _ in range(size):
             self._clients.put(None)
         self._size = size
         self._is_closed = False
         self._address = address
-        self._settings = settings
 
     @contextmanager
     def borrow(self) -> Iterator[Client]:
@@ -142,7 +137,7 @@ class ClientPool:
         client = self._clients.get()
         try:
             if client is None:
-                client = connect(self._address, self._settings)
+                client = connect(self._address)
             with _translated():
                 yield client
         finally:
@@ -154,8 +149,7 @@ class ClientPool:
         for _ in range(self._size):
             client = self._clients.get()
             if client is not None:
-                with closing(client):
-                    pass
+                client.close()
 
 
 @contextmanager
