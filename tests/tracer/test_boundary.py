@@ -37,6 +37,9 @@ class BrokenSink:
     def lost_of(self, trace_id: int) -> int:
         raise OSError("sink")
 
+    def shutdown(self) -> None:
+        raise OSError("sink")
+
 
 @pytest.fixture
 def broken_recording() -> Any:

@@ -11,6 +11,8 @@ async def lookup(order_id: str) -> Order: ...
 async def handle(query: str) -> Answer: ...
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ._agent_context import AgentContext
 from ._checkpoint import Checkpoint
 from ._configure import configure, flush, shutdown
@@ -25,12 +27,14 @@ from ._current import (
 )
 from ._decorators import agent, run, step, tool
 from ._effects import generate_id, now_utc
-from ._replaying import ReplayResult
 from ._run_context import RunContext
 from ._step_context import StepContext
 from ._steps import StepKind
 from ._version import __version__
-from .client import Client
+
+if TYPE_CHECKING:
+    from ._replaying import ReplayResult
+    from .client import Client
 
 __all__ = [
     "AgentContext",
@@ -58,3 +62,16 @@ __all__ = [
     "step",
     "tool",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The client and its HTTP library are imported by those who use them: an agent that only records has no need."""
+    if name == "Client":
+        from .client import Client
+
+        return Client
+    if name == "ReplayResult":
+        from ._replaying import ReplayResult
+
+        return ReplayResult
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,6 +12,7 @@ import base64
 import dataclasses
 import functools
 import math
+import sys
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,13 +20,14 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, NamedTuple
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from ._modules import module_name
 from ._recorded_errors import encode_error
 from .canonical import canonical_text
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 MAX_DEPTH = 64
 _EXACT_INT = 1 << 53
@@ -70,6 +72,12 @@ def encode(value: Any) -> Encoded:
 
 def type_name(cls: type) -> str:
     return f"{module_name(cls)}:{cls.__qualname__}"
+
+
+def is_model(cls: type) -> "TypeGuard[type[BaseModel]]":
+    """Whether this is a pydantic model. Asked without importing them, which takes as long as the rest of the SDK."""
+    models = getattr(sys.modules.get("pydantic.main"), "BaseModel", None)
+    return models is not None and issubclass(cls, models)
 
 
 def _encode(value: Any, problems: _Problems, depth: int) -> Any:
@@ -170,7 +178,7 @@ def _encode_dataclass(value: Any, problems: _Problems, depth: int) -> dict[str, 
     return _tagged("dataclass", fields, problems, type(value))
 
 
-def _encode_model(value: BaseModel, problems: _Problems, depth: int) -> dict[str, Any]:
+def _encode_model(value: "BaseModel", problems: _Problems, depth: int) -> dict[str, Any]:
     fields = {**value.__dict__, **(value.__pydantic_extra__ or {})}
     return _tagged("model", _encode_dict(fields, problems, depth), problems, type(value))
 
@@ -189,7 +197,6 @@ _Encoder = Callable[[Any, _Problems, int], Any]
 # Order matters: an enum may also be a str, a datetime is also a date.
 _FAMILIES: tuple[tuple[type | tuple[type, ...], _Encoder], ...] = (
     (Enum, _encode_enum),
-    (BaseModel, _encode_model),
     (BaseException, _encode_exception),
     (str, lambda value, problems, _: _encode_str(value, problems)),
     (int, _encode_int),
@@ -222,6 +229,8 @@ _ENCODERS: dict[type, _Encoder] = {
 def _find_encoder(cls: type) -> _Encoder:
     if dataclasses.is_dataclass(cls):
         return _encode_dataclass
+    if is_model(cls):
+        return _encode_model
     for family, encoder in _FAMILIES:
         if issubclass(cls, family):
             return encoder

@@ -8,7 +8,7 @@ OpenTelemetry's own variables are honoured before any of ours; an argument wins 
 from __future__ import annotations
 
 import os
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.resources import Resource
@@ -17,13 +17,13 @@ from . import semconv
 from ._boundary import never_raise
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES
 from ._current import get_current_client, set_current_client
-from ._delivery import OtlpDelivery
 from ._foreign import join_global_provider
 from ._lifetime import at_exit, not_at_exit
-from ._processor import INTERVAL, Processor
 from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
 from ._run import active_runs
-from .client import Client
+
+if TYPE_CHECKING:
+    from .client import Client
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 
@@ -56,6 +56,11 @@ def configure(
     that start afterwards. A program with a TracerProvider of its own sets that one first: OpenTelemetry keeps
     the first it is given.
     """
+    # What speaks HTTP takes longer to import than everything else; a program that only imports us does without.
+    from ._delivery import OtlpDelivery
+    from ._processor import INTERVAL, Processor
+    from .client import Client
+
     global _settings
     settings = (endpoint, service_name, api_key, service_version, durability, max_payload_bytes, strict)
     if settings == _settings:
@@ -109,9 +114,9 @@ def shutdown() -> None:
 
 
 def _stop(recorder: Recorder) -> None:
-    if isinstance(processor := recorder.sink, Processor):
-        processor.shutdown()
-        not_at_exit(processor.shutdown)
+    if recorder.sink is not None:
+        recorder.sink.shutdown()
+        not_at_exit(recorder.sink.shutdown)
 
 
 def _traces_endpoint(endpoint: str | None) -> str:

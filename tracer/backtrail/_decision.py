@@ -3,11 +3,14 @@
 Replay.on_call → **decision** → the decorators
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ._bundle import StepRecord
+if TYPE_CHECKING:
+    from ._bundle import StepRecord
 
 Match = Literal["exact", "loose", "nearest"]
 

@@ -19,9 +19,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from pydantic import BaseModel
-
-from ._codec import type_name
+from ._codec import is_model, type_name
 from ._recorded_errors import decode_error
 from .errors import ReplayError, ResultNotReplayableError
 
@@ -143,7 +141,7 @@ def _build_dataclass(cls: Any, fields: dict[str, Any]) -> Any:
 
 
 def _build_model(cls: Any, fields: dict[str, Any]) -> Any:
-    if not issubclass(cls, BaseModel):
+    if not is_model(cls):
         raise ReplayError(f"{type_name(cls)} is no longer a pydantic model")
     return cls.model_construct(_fields_set=set(fields), **fields)
 

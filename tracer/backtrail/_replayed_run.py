@@ -3,20 +3,24 @@
 Client.replay → **replayed run** → RunRuntime
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Link, SpanContext, TraceFlags
 
 from . import semconv
 from ._redo import recorded_value
-from ._replay import Replay
 from ._state import State
 
-_starting: ContextVar["ReplayStart | None"] = ContextVar("backtrail_starting_replay", default=None)
+if TYPE_CHECKING:
+    from ._replay import Replay
+
+_starting: ContextVar[ReplayStart | None] = ContextVar("backtrail_starting_replay", default=None)
 
 
 @dataclass(slots=True)

@@ -5,20 +5,24 @@
 Its body does not run. Its span says so and names the one that did, so nothing is counted twice.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from . import semconv
-from ._bundle import StepRecord
 from ._decision import Decision, Hang, Match, Raise, Served
 from ._decode import decode, registry_of
 from ._deltas import record_delta
 from ._recorded_errors import decode_error
 from ._redo import redo
-from ._replay import Replay
 from ._replayed_run import link_to
 from ._step_context import StepContext
 from .errors import ReplayError
+
+if TYPE_CHECKING:
+    from ._bundle import StepRecord
+    from ._replay import Replay
 
 
 class _Run:

@@ -75,6 +75,9 @@ class CapturedSpans(list[ReadableSpan]):
     def flush(self, timeout: float) -> bool:
         return True
 
+    def shutdown(self) -> None:
+        return None
+
     is_failing = False
 
     def lost_of(self, trace_id: int) -> int:
