@@ -7,11 +7,11 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Trust what the system trusts, as git did when it fetched this: behind a company's proxy nothing else works.
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help install demo serve test lint format typecheck bench picture clean
+.PHONY: help install demo serve test lint format typecheck bench bench-peers picture clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 install: .venv/.ready  ## Set up ./.venv with both packages and the tools (the other targets do this by themselves)
 
@@ -38,6 +38,9 @@ typecheck: .venv/.ready  ## Check the types of code and tests, strictly (mypy)
 
 bench: .venv/.ready  ## Measure, and print the tables of bench/README.md
 	@$(BIN)/python -m bench
+
+bench-peers: .venv/.ready  ## Measure a step beside seven other SDKs, installed for this into an environment of their own
+	@PATH="$$PWD/$(BIN):$$PATH" uv run --quiet --script bench/peers.py
 
 picture: .venv/.ready  ## Draw docs/demo.svg again from what the demo prints
 	@$(BIN)/python -m docs.picture

@@ -11,7 +11,7 @@ async def lookup(order_id: str) -> Order: ...
 async def handle(query: str) -> Answer: ...
 """
 
-from typing import TYPE_CHECKING, Any
+import typing as _typing
 
 from ._agent_context import AgentContext
 from ._checkpoint import Checkpoint
@@ -32,7 +32,7 @@ from ._step_context import StepContext
 from ._steps import StepKind
 from ._version import __version__
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._replaying import ReplayResult
     from .client import Client
 
@@ -63,15 +63,14 @@ __all__ = [
     "tool",
 ]
 
+if not _typing.TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:
-    """The client and its HTTP library are imported by those who use them: an agent that only records has no need."""
-    if name == "Client":
-        from .client import Client
-
-        return Client
-    if name == "ReplayResult":
-        from ._replaying import ReplayResult
-
-        return ReplayResult
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name):
+        """The client and its HTTP library are imported by those who use them: recording has no need of it."""
+        if name == "Client":
+            from .client import Client as found
+        elif name == "ReplayResult":
+            from ._replaying import ReplayResult as found
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return found
