@@ -32,6 +32,7 @@ def work():
 @backtrail.run
 def main(query): work()
 
+main("the first run, which joins the provider")
 with tracer.start_as_current_span("outside"):
     main("hello")
 """

@@ -8,21 +8,28 @@ OpenTelemetry's own variables are honoured before any of ours; an argument wins 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.resources import Resource
 
 from . import semconv
+from ._beside import Beside
 from ._boundary import never_raise
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES
 from ._current import get_current_client, set_current_client
-from ._foreign import join_global_provider
+from ._foreign import join_provider, takes_span_processors
 from ._lifetime import at_exit, not_at_exit
 from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
 from ._run import active_runs
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import TracerProvider
+
     from .client import Client
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
@@ -44,6 +51,9 @@ def configure(
     durability: Durability = "async",
     max_payload_bytes: int | None = None,
     strict: bool = False,
+    tracer_provider: TracerProvider | None = None,
+    exporters: Sequence[SpanExporter] = (),
+    span_processors: Sequence[SpanProcessor] = (),
 ) -> Client:
     """Send every run from now on to a Backtrail server, and return a client for the same server.
 
@@ -53,20 +63,28 @@ def configure(
     http://127.0.0.1:4318. `durability="sync"` waits for the server at the end of each step, `"exit"`
     sends at the end of the run. `strict=True` lets recording raise: for tests, not for production.
     Calling it again with the same arguments changes nothing; with others, it replaces the settings for runs
-    that start afterwards. A program with a TracerProvider of its own sets that one first: OpenTelemetry keeps
-    the first it is given.
+    that start afterwards.
+
+    `tracer_provider` is the program's own: our spans are shown to its processors, and its spans inside a run
+    are recorded. Without it this holds for the global provider that is set when the first run starts; if none is,
+    ours is set. `exporters` get our spans too, each behind a bounded queue of its own; `span_processors` are called
+    as they are.
     """
     # What speaks HTTP takes longer to import than everything else; a program that only imports us does without.
     from ._delivery import OtlpDelivery
+    from ._exporters import batched
     from ._processor import INTERVAL, Processor
     from .client import Client
 
     global _settings
-    settings = (endpoint, service_name, api_key, service_version, durability, max_payload_bytes, strict)
+    beside = (tracer_provider, tuple(exporters), tuple(span_processors))
+    settings = (endpoint, service_name, api_key, service_version, durability, max_payload_bytes, strict, beside)
     if settings == _settings:
         return get_current_client()
     if durability not in get_args(Durability):
         raise ValueError(f"durability is one of {', '.join(get_args(Durability))}, not {durability!r}")
+    if tracer_provider is not None and not takes_span_processors(tracer_provider):
+        raise TypeError(f"a tracer_provider has add_span_processor(), and this one has not: {tracer_provider!r}")
     previous = current_recorder()
     api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
     recorder = Recorder(
@@ -80,15 +98,23 @@ def configure(
         interval = _SECONDS_UNTIL_EXIT if durability == "exit" else INTERVAL
         processor = Processor(OtlpDelivery(_traces_endpoint(endpoint), headers), interval=interval)
         recorder.sink = processor
+        before = previous.beside.outlets if previous.beside is not None else ()
+        outlets = [*batched(exporters, before), *span_processors]
+        if outlets:
+            recorder.beside = Beside(outlets)
+            at_exit(recorder.beside.shutdown)
+        # What was registered last is called first: while this one waits, the others deliver too.
         at_exit(processor.shutdown)
-        join_global_provider(recorder)
+        if tracer_provider is not None:
+            join_provider(recorder, tracer_provider)
+        recorder.joins_global_provider = tracer_provider is None
     never_raise.is_strict = strict
     client = Client(endpoint, api_key)
     set_current_recorder(recorder)
     set_current_client(client)
     _settings = settings
     if not any(run.recorder is previous and run.status == "open" for run in list(active_runs.values())):
-        _stop(previous)
+        _stop(previous, recorder)
     return client
 
 
@@ -98,7 +124,11 @@ def flush(timeout: float = 5.0) -> bool:
     For what ends without notice: a child process before `os._exit`, a cloud function before it is frozen.
     """
     recorder = current_recorder()
-    return recorder.sink is None or recorder.flush(timeout)
+    deadline = time.monotonic() + timeout
+    has_all = recorder.sink is None or recorder.flush(timeout)
+    if recorder.beside is not None:
+        recorder.beside.flush(max(deadline - time.monotonic(), 0.0))
+    return has_all
 
 
 def shutdown() -> None:
@@ -107,16 +137,20 @@ def shutdown() -> None:
     A program that just ends need not call it.
     """
     global _settings
-    _stop(current_recorder())
+    _stop(current_recorder(), None)
     set_current_recorder(Recorder())
     set_current_client(None)
     _settings = None
 
 
-def _stop(recorder: Recorder) -> None:
+def _stop(recorder: Recorder, successor: Recorder | None) -> None:
     if recorder.sink is not None:
         recorder.sink.shutdown()
         not_at_exit(recorder.sink.shutdown)
+    if recorder.beside is not None:
+        kept = successor.beside.outlets if successor is not None and successor.beside is not None else ()
+        recorder.beside.stop_all_but(kept)
+        not_at_exit(recorder.beside.shutdown)
 
 
 def _traces_endpoint(endpoint: str | None) -> str:

@@ -2,22 +2,29 @@
 
     any OpenTelemetry library → provider → **ForeignSpans** → _processor
 
-It hangs in the global provider: ours if there was none, else the program's own, from which it takes
-only what belongs to a run.
+It hangs in the provider that `configure(tracer_provider=…)` names, else in the global one; that is asked for when
+the first run starts, because a program may set it after `configure()`. If there is none by then, ours takes the place,
+since OpenTelemetry keeps the first it is given. From a program's own provider only what belongs to a run is taken.
 """
 
 from __future__ import annotations
 
+import threading
+
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from . import semconv
-from ._boundary import never_raise
+from ._beside import Beside, Shadow
+from ._boundary import complain, never_raise
+from ._codec import type_name
 from ._recorder import Recorder, current_recorder
 from ._run import active_runs
 from ._scope import current_position
+from ._span import SCOPE
 
 _stamping = never_raise("stamping a span with its lineage")
 _taking = never_raise("taking a span of other instrumentation")
@@ -30,6 +37,8 @@ class ForeignSpans(SpanProcessor):
         self._takes_all = takes_all
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        if isinstance(span, Shadow):
+            return
         with _stamping:
             context = span.get_span_context()
             position = current_position.get()
@@ -40,14 +49,23 @@ class ForeignSpans(SpanProcessor):
                 span.set_attributes(inside.attributes)
             elif (runtime := active_runs.get(context.trace_id)) is not None:
                 span.set_attributes(runtime.attributes)
+        if (beside := _recorder_of(span).beside) is not None and self._takes(span):
+            beside.foreign_started(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
-        sink = current_recorder().sink
-        if sink is None or span.context is None or not span.context.trace_flags.sampled:
+        recorder = _recorder_of(span)
+        if recorder.sink is None or span.context is None or not span.context.trace_flags.sampled:
             return
-        if self._takes_all or semconv.TASK_ID in (span.attributes or {}):
-            with _taking:
-                sink.on_end(span)
+        if span.instrumentation_scope is SCOPE or not self._takes(span):
+            return
+        with _taking:
+            taken = _with_resource(span, recorder.resource) if self._takes_all else span
+            recorder.sink.on_end(taken)
+            if recorder.beside is not None:
+                recorder.beside.foreign_ended(taken)
+
+    def _takes(self, span: ReadableSpan) -> bool:
+        return self._takes_all or semconv.TASK_ID in (span.attributes or {})
 
     def shutdown(self) -> None:
         return None
@@ -56,19 +74,72 @@ class ForeignSpans(SpanProcessor):
         return current_recorder().flush(timeout_millis / 1000)
 
 
-_provider: TracerProvider | None = None
+def _recorder_of(span: ReadableSpan) -> Recorder:
+    """That of its run, which may have started before the last `configure()`."""
+    runtime = active_runs.get(span.context.trace_id) if span.context is not None else None
+    return current_recorder() if runtime is None else runtime.recorder
+
+
+def _with_resource(span: ReadableSpan, resource: Resource) -> ReadableSpan:
+    """A span of our own provider, which was made for the resource of the first `configure()`."""
+    if span.resource is resource:
+        return span
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=resource,
+        attributes=span.attributes,
+        events=span.events,
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+_joining = threading.Lock()
+_joined: list[trace.TracerProvider] = []
+_ours: TracerProvider | None = None
+
+
+def takes_span_processors(provider: trace.TracerProvider) -> bool:
+    return callable(getattr(provider, "add_span_processor", None))
+
+
+def join_provider(recorder: Recorder, provider: trace.TracerProvider) -> None:
+    """Take the run's spans of a program's own provider, and let its processors see ours."""
+    if not any(joined is provider for joined in _joined):
+        provider.add_span_processor(ForeignSpans(takes_all=False))  # type: ignore[attr-defined]
+        _joined.append(provider)
+    if recorder.beside is None:
+        recorder.beside = Beside()
+    recorder.beside.join(provider)
 
 
 def join_global_provider(recorder: Recorder) -> None:
-    """Have other instrumentation's spans, once in a process."""
-    global _provider
-    if _provider is not None:
-        return
-    existing = trace.get_tracer_provider()
-    if isinstance(existing, TracerProvider):
-        existing.add_span_processor(ForeignSpans(takes_all=False))
-        _provider = existing
-        return
+    """Join the global provider, or be it: called when a run starts, does something for the first of a recorder."""
+    global _ours
+    with _joining:
+        if not recorder.joins_global_provider:
+            return
+        provider = trace.get_tracer_provider()
+        if isinstance(provider, trace.ProxyTracerProvider):
+            _ours = _own_provider(recorder)
+            trace.set_tracer_provider(_ours)
+            provider = trace.get_tracer_provider()
+        if provider is not _ours:
+            if takes_span_processors(provider):
+                join_provider(recorder, provider)
+            else:
+                message = "the global TracerProvider, %s, takes no span processors: its spans are not recorded"
+                complain("the global provider", message, type_name(type(provider)))
+        recorder.joins_global_provider = False
+
+
+def _own_provider(recorder: Recorder) -> TracerProvider:
     unlimited = SpanLimits(
         max_attributes=SpanLimits.UNSET,
         max_events=SpanLimits.UNSET,
@@ -79,13 +150,12 @@ def join_global_provider(recorder: Recorder) -> None:
         max_attribute_length=SpanLimits.UNSET,
         max_span_attribute_length=SpanLimits.UNSET,
     )
-    _provider = TracerProvider(
+    provider = TracerProvider(
         sampler=ALWAYS_ON,
         resource=recorder.resource,
         id_generator=recorder.ids,
         span_limits=unlimited,
         shutdown_on_exit=False,
     )
-    _provider.add_span_processor(ForeignSpans(takes_all=True))
-    if isinstance(existing, trace.ProxyTracerProvider):
-        trace.set_tracer_provider(_provider)
+    provider.add_span_processor(ForeignSpans(takes_all=True))
+    return provider

@@ -12,12 +12,11 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 
 from . import semconv
@@ -26,7 +25,9 @@ from ._content import DEFAULT_MAX_PAYLOAD_BYTES, is_over, truncated_text
 from ._ids import PrivateIds
 from ._lifetime import in_forked_child
 from ._span import RecordedSpan
-from ._version import __version__
+
+if TYPE_CHECKING:
+    from ._beside import Beside
 
 Durability = Literal["async", "sync", "exit"]
 
@@ -66,11 +67,15 @@ class Recorder:
     process: str = field(default_factory=_new_process)
     durability: Durability = "async"
     max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
-    scope: InstrumentationScope = field(default_factory=lambda: InstrumentationScope("backtrail", __version__))
+    beside: Beside | None = None
+    joins_global_provider: bool = False
 
     def start_root(self, name: str, trace_id: int, attributes: dict[str, Any], links: Sequence[Link]) -> RecordedSpan:
         context = SpanContext(trace_id, self.ids.generate_span_id(), False, _SAMPLED)
-        return RecordedSpan(self, name, context, None, attributes, self.clock(), links=links)
+        span = RecordedSpan(self, name, context, None, attributes, self.clock(), links=links)
+        if self.beside is not None:
+            self.beside.started(span)
+        return span
 
     def start(
         self,
@@ -81,9 +86,12 @@ class Recorder:
         start_time: int | None = None,
     ) -> RecordedSpan:
         context = SpanContext(parent.trace_id, self.ids.generate_span_id(), False, _SAMPLED)
-        return RecordedSpan(
+        span = RecordedSpan(
             self, name, context, parent, attributes, self.clock() if start_time is None else start_time, kind
         )
+        if self.beside is not None:
+            self.beside.started(span)
+        return span
 
     def point(self, name: str, parent: SpanContext, attributes: dict[str, Any]) -> RecordedSpan:
         """A span without length: a state write, a checkpoint, an effect."""
@@ -108,7 +116,10 @@ class Recorder:
     def finish(self, span: RecordedSpan) -> None:
         if self.sink is not None:
             with _handing_over:
-                self.sink.on_end(span.readable())
+                finished = span.readable()
+                self.sink.on_end(finished)
+                if self.beside is not None:
+                    self.beside.ended(span, finished)
 
     def flush(self, timeout: float) -> bool:
         """Whether everything recorded so far has been acknowledged."""

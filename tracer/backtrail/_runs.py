@@ -17,6 +17,7 @@ from ._boundary import logger
 from ._checkpoint import snapshot
 from ._codec import encode, type_name
 from ._content import payload_text
+from ._foreign import join_global_provider
 from ._recorder import current_recorder
 from ._replayed_run import end_attributes, replay_link, restore_state, start_attributes, take_start
 from ._run import RunRuntime, active_runs
@@ -49,6 +50,8 @@ def start_run(
 ) -> RunRuntime:
     """Start the run's span and take the snapshot at seq 0. The caller makes it current."""
     recorder = current_recorder()
+    if recorder.joins_global_provider:
+        join_global_provider(recorder)
     _warn_if_unconfigured(recorder.sink is None)
     if not context.query and query:
         context = replaced(context, query=query)

@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 
 from ._modules import module_name
 from ._recorded_errors import message_of
+from ._version import __version__
 
 if TYPE_CHECKING:
     from ._recorder import Recorder
 
 UNSET = Status(StatusCode.UNSET)
+SCOPE = InstrumentationScope("backtrail", __version__)
 
 _MAX_FRAMES = 100
 
@@ -44,6 +47,7 @@ class RecordedSpan(trace.Span):
         "name",
         "parent",
         "recorder",
+        "shadow",
         "start_time",
     )
 
@@ -67,6 +71,7 @@ class RecordedSpan(trace.Span):
         self.end_time: int | None = None
         self.kind = kind
         self.links = links
+        self.shadow: Span | None = None
         self._events: list[Event] | None = None
         self._status = UNSET
 
@@ -139,7 +144,7 @@ class RecordedSpan(trace.Span):
             status=self._status,
             start_time=self.start_time,
             end_time=self.end_time,
-            instrumentation_scope=self.recorder.scope,
+            instrumentation_scope=SCOPE,
         )
 
 
