@@ -51,3 +51,5 @@ def _ancestors(span_id: Id, parents: Mapping[Id, Id]) -> Iterator[Id]:
         yield parent
         seen.add(parent)
         parent = parents.get(parent)
+    if parent == span_id and len(seen) > 1:
+        yield span_id  # a circle: whichever of it is asked first, all of it is around each of it

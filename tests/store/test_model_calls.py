@@ -24,6 +24,8 @@ def agent(span_id: str) -> Candidate[str]:
         ([agent("a"), call("b")], {"b": "a"}, {"b"}),
         ([agent("a"), agent("b")], {"b": "a"}, {"b"}),
         ([call("a"), call("b")], {"a": "b", "b": "a"}, set()),
+        ([call("a"), call("b")], {"a": "b", "b": "x", "x": "a"}, set()),
+        ([call("b"), call("a")], {"a": "b", "b": "x", "x": "a"}, set()),
         ([], {}, set()),
     ],
 )
