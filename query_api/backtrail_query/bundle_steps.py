@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from backtrail import semconv
 from backtrail.canonical import canonical_text
+from backtrail_query.attempts import AttemptRecord
 from backtrail_query.deltas import write_delta
 from backtrail_query.lineage import Lineage, Recorded
 from backtrail_query.records import integer, payload, text
@@ -51,7 +52,7 @@ def write_step(recorded: Recorded, lineage: Lineage) -> JsonObject:
         "result_bytes": None if result_text is None else len(result_text),
         "error": payload(source, semconv.STEP_ERROR) if source is not None else None,
         "stream": None,
-        "attempts": [],
+        "attempts": [_write_attempt(attempt) for attempt in recorded.attempts],
         "deltas": _write_deltas(recorded, lineage),
         "side_effect": step.side_effect,
         "idempotency_key": text(step.span, semconv.STEP_IDEMPOTENCY_KEY),
@@ -60,6 +61,11 @@ def write_step(recorded: Recorded, lineage: Lineage) -> JsonObject:
         "cost_usd": _cost_usd(source),
         "source": recorded.source and {"run_id": recorded.source_run_id, "span_id": recorded.source_span_id},
     }
+
+
+def _write_attempt(attempt: AttemptRecord) -> JsonObject:
+    error = {} if attempt.error is None else {"error": attempt.error}
+    return {"n": attempt.n, "status": attempt.status, **error}
 
 
 def _write_deltas(recorded: Recorded, lineage: Lineage) -> list[JsonObject]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from backtrail import semconv
 from backtrail_query.at import cut_seq, parse_at
+from backtrail_query.attempts import AttemptRecord, read_attempts
 from backtrail_query.deltas import Delta
 from backtrail_query.errors import QueryError
 from backtrail_query.integrity import find_damage
@@ -39,7 +40,8 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """One call as the newest run that knows it has it. `source` is the span that holds the payloads."""
+    """One call as the newest run that knows it has it. `source` is the span that holds the payloads, `attempts` what
+    lies below that span."""
 
     step: StepRecord
     outcome: Outcome
@@ -47,6 +49,7 @@ class Recorded:
     source_run_id: str
     source_span_id: str
     source: SpanRow | None
+    attempts: Sequence[AttemptRecord]
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class Lineage:
     missing_run_ids: list[str]
     _read: ReadTrace
     _spans: dict[str, dict[str, SpanRow]] = field(default_factory=dict)
+    _attempts: dict[str, dict[str, list[AttemptRecord]]] = field(default_factory=dict)
 
     @property
     def newest(self) -> Generation:
@@ -107,6 +111,7 @@ class Lineage:
             source_run_id=run_id,
             source_span_id=span_id,
             source=source,
+            attempts=self._attempts_of(run_id, span_id),
         )
 
     def _span(self, run_id: str, span_id: str) -> SpanRow | None:
@@ -115,6 +120,11 @@ class Lineage:
         if run_id not in self._spans:
             self._spans[run_id] = {span.span_id: span for span in self._read(run_id)}
         return self._spans[run_id].get(span_id)
+
+    def _attempts_of(self, run_id: str, span_id: str) -> Sequence[AttemptRecord]:
+        if run_id not in self._attempts:
+            self._attempts[run_id] = read_attempts(self._spans.get(run_id, {}).values())
+        return self._attempts[run_id].get(span_id, ())
 
 
 def load_lineage(read: ReadTrace, run_id: str, spans: Sequence[SpanRow]) -> Lineage | None:

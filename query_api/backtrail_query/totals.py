@@ -42,7 +42,8 @@ class Totals:
     def add(self, node: TreeNode, *, is_counted_call: bool) -> None:
         span = node.span
         self.step_count += node.kind == "step"
-        self.error_count += span.status_code == "error"
+        # A try that failed is the step's failure told again, or none at all if the next one succeeded.
+        self.error_count += span.status_code == "error" and node.kind != "attempt"
         self.replayed_count += span.replayed
         if span.is_pending or span.replayed:
             return

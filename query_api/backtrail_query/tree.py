@@ -17,7 +17,7 @@ from backtrail_store.rows import SpanRow
 
 EndStatus: TypeAlias = Literal["completed", "failed", "cancelled"]
 
-_STATUS_ATTRIBUTES = (semconv.STEP_STATUS, semconv.AGENT_STATUS, semconv.RUN_STATUS)
+_STATUS_ATTRIBUTES = (semconv.STEP_STATUS, semconv.AGENT_STATUS, semconv.RUN_STATUS, semconv.ATTEMPT_STATUS)
 RECORD_KINDS = frozenset({"state", "checkpoint", "effect"})
 
 # Each level nests twice in JSON, and its readers give up at 128 (serde) or 200 (pydantic); what lies deeper is listed

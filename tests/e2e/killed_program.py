@@ -23,6 +23,20 @@ async def slow_lookup(order: str, ctx: RunContext) -> str:
     return f"looked up {order}"
 
 
+def wait_to_be_killed(retry: int) -> float:
+    if backtrail.get_current_run_context().is_replaying:
+        return 0.0
+    print("holding", flush=True)
+    return 600.0
+
+
+@backtrail.step(retries=1, backoff=wait_to_be_killed)
+async def flaky_lookup(order: str, this: StepContext) -> str:
+    if this.attempt == 1:
+        raise ConnectionError("down")
+    return f"looked up {order} at try {this.attempt}"
+
+
 @backtrail.step(side_effect="unsafe")
 async def pay(order: str, ctx: RunContext, this: StepContext) -> str:
     print("key", this.idempotency_key, flush=True)
@@ -34,7 +48,7 @@ async def pay(order: str, ctx: RunContext, this: StepContext) -> str:
 async def cash_in(order: str, stop_in: str, me: AgentContext) -> list[str]:
     me.set_state("order", order)
     done = [await prepare(order)]
-    done.append(await slow_lookup(order) if stop_in == "lookup" else await pay(order))
+    done.append(await {"lookup": slow_lookup, "backoff": flaky_lookup, "payment": pay}[stop_in](order))
     return done
 
 

@@ -29,6 +29,19 @@ def test_tokens_and_cost_of_model_calls_add_up() -> None:
     assert totals.step_count == 3
 
 
+def test_a_try_that_failed_is_no_error_of_the_run() -> None:
+    spans = [
+        RUN,
+        llm("fetch", input_tokens=5),
+        span("attempt 1", "fetch", "attempt", status_code="error"),
+        span("attempt 2", "fetch", "attempt"),
+    ]
+
+    totals = totals_of(spans)
+
+    assert (totals.error_count, totals.step_count, totals.llm_calls) == (0, 1, 1)
+
+
 def test_an_agent_that_repeats_the_sum_of_its_calls_counts_nothing() -> None:
     spans = [
         RUN,

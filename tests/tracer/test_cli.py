@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from backtrail import _render, cli
-from backtrail._answers import Node
+from backtrail._answers import Node, RunStatus
 from tests.query_api.recorded import GAP_ID, RUN_ID
 
 Run = Callable[..., tuple[int, str, str]]
@@ -117,6 +117,36 @@ def test_names_are_seen_at_any_depth(capsys: pytest.CaptureFixture[str]) -> None
 
     out = lines(capsys.readouterr().out)
     assert [line.strip(" │└─✓…").split("  ")[0] for line in out[1:]] == [f"level {depth}" for depth in range(1, 61)]
+
+
+def test_a_steps_only_attempt_is_not_shown_and_what_is_in_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    def node(name: str, kind: str, *children: Node, status: RunStatus = "completed") -> Node:
+        return Node(
+            span_id=name,
+            kind=kind,
+            name=name,
+            status=status,
+            duration_ns=5_000_000,
+            is_pending=False,
+            error_message="down" if status == "failed" else None,
+            children=list(children),
+        )
+
+    first = node("attempt 1", "attempt", node("inner", "step"), status="failed")
+    tried = node("tried", "step", first, node("attempt 2", "attempt"))
+    once = node("once", "step", node("attempt 1", "attempt", node("inner", "step")))
+    Console(width=60, color_system=None).print(_render.tree_view(node("run", "run", tried, once)))
+
+    shown = [line.split("  5 ms")[0].rstrip() for line in lines(capsys.readouterr().out)[1:]]
+    assert [line.removesuffix("5 ms").rstrip() for line in shown] == [
+        "✓ run",
+        "├─ ✓ tried",
+        "│  ├─ ✗ attempt 1  down",
+        "│  │  └─ ✓ inner",
+        "│  └─ ✓ attempt 2",
+        "└─ ✓ once",
+        "   └─ ✓ inner",
+    ]
 
 
 def test_state_is_shown_by_scope_with_what_is_left_out(backtrail: Run) -> None:

@@ -121,10 +121,15 @@ def wrap(
     begin: Begin,
     *,
     begins_when_awaited: bool = False,
+    body: Callable[..., Any] | None = None,
     outside: Callable[[Callable[..., R]], Callable[..., R]] | None = None,
 ) -> Decorated[R]:
-    """The function, recorded. `begin` is called at the call; None from it means: not recorded here."""
+    """The function, recorded. `begin` is called at the call; None from it means: not recorded here.
+
+    `body` runs in the function's place, if a call of it is more than one of the function.
+    """
     is_async = is_coroutine_function(function)
+    runs = body or function
     wrapped_outside: Callable[..., R] | None = None
 
     def call(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
@@ -136,14 +141,14 @@ def wrap(
             return named(_begin_and_drive(function, begin, args, kwargs, options))
         opening = _begin(begin, args, kwargs, options)
         if opening is None:
-            return function(*args, **kwargs)
+            return runs(*args, **kwargs)
         activity, decision = opening[0], decide(opening[0])
         if is_async:
-            body = _drive(function, *opening)
-            return named(body if decision is None else answer_or_drive(decision, activity, body))
+            driven = _drive(runs, *opening)
+            return named(driven if decision is None else answer_or_drive(decision, activity, driven))
         if decision is not None:
-            return answer_or_run(decision, activity, functools.partial(_run, function, *opening))
-        return _run(function, *opening)
+            return answer_or_run(decision, activity, functools.partial(_run, runs, *opening))
+        return _run(runs, *opening)
 
     @functools.wraps(function)
     def within(*args: Any, **kwargs: Any) -> Any:

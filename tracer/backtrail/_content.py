@@ -37,6 +37,7 @@ PAYLOAD_ATTRIBUTES = frozenset(
         semconv.STEP_RESULT,
         semconv.STEP_ERROR,
         semconv.STEP_DELTAS,
+        semconv.ATTEMPT_ERROR,
         semconv.STATE_DELTAS,
         semconv.CHECKPOINT_VALUES,
         semconv.CHECKPOINT_EXTRA,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar, overload
 
 from ._calls import Decorated
+from ._retries import Backoff, RetryOn
 from ._run_context import RunContext
 from ._spec import Spec
 from ._specs import AgentSpec, RunSpec, StepSpec
@@ -71,6 +72,9 @@ def step(
     side_effect: SideEffect = "none",
     result_type: Any = None,
     raises: tuple[type[BaseException], ...] = (),
+    retries: int = 0,
+    retry_on: RetryOn = (Exception,),
+    backoff: Backoff = 0.5,
     capture: bool = True,
     input: Any = None,
 ) -> StepSpec: ...
@@ -79,6 +83,10 @@ def step(name: Any = None, **options: Any) -> Any:
 
     @backtrail.step(kind="tool")
     async def lookup(order_id: str, ctx: AppContext) -> Order: ...
+
+    `retries=3` tries a failing function up to three times more, after `backoff` seconds, then twice as many, up to
+    half a minute (or `backoff=lambda n: …`), on the errors `retry_on` names or says yes to. It is one step; each
+    try is an attempt below it.
     """
     return _decorator_or_block(StepSpec, name, options)
 

@@ -13,13 +13,15 @@ from typing import Any, TypeVar
 
 from ._agent_context import AgentContext
 from ._agents import plan_agent
+from ._attempts import repeated
 from ._boundary import never_raise
 from ._call_context import check_context, context_for, given_context, query_of, swapped
-from ._calls import Decorated, Opening, RunCall, acknowledge, name_of, qualname_of, wrap
+from ._calls import Decorated, Opening, RunCall, acknowledge, is_coroutine_function, name_of, qualname_of, wrap
 from ._codec import encode
 from ._modules import module_name
 from ._recorder import Recorder
 from ._replayed_step import attend
+from ._retries import Backoff, RetryOn, retries_of
 from ._run import RunRuntime
 from ._run_context import RunContext
 from ._runs import start_run
@@ -168,6 +170,9 @@ class StepSpec(Spec):
         side_effect: SideEffect = "none",
         result_type: Any = None,
         raises: tuple[type[BaseException], ...] = (),
+        retries: int = 0,
+        retry_on: RetryOn = (Exception,),
+        backoff: Backoff = 0.5,
         capture: bool = True,
         input: Any = None,
     ) -> None:
@@ -179,6 +184,7 @@ class StepSpec(Spec):
         self._side_effect = side_effect
         self._result_type = result_type
         self._raises = tuple(raises)
+        self._retries = retries_of(retries, retry_on, backoff)
         self._capture = capture
         self._input = input
 
@@ -194,6 +200,7 @@ class StepSpec(Spec):
             result_type=self._result_type if self._result_type is not None else signature and signature.return_hint,
             raises=self._raises,
             code_hash=signature.code_hash if signature else None,
+            has_retries=self._retries is not None,
         )
 
     def _decorate(self, function: Callable[..., R]) -> Decorated[R]:
@@ -213,9 +220,14 @@ class StepSpec(Spec):
                 args, kwargs = signature.inject(args, kwargs, activity.provide)
             return activity, args, kwargs
 
-        return wrap(function, begin)
+        body = None
+        if self._retries is not None:
+            body = repeated(function, self._retries, is_async=is_coroutine_function(function))
+        return wrap(function, begin, body=body)
 
     def __enter__(self) -> StepContext:
+        if self._retries is not None:
+            raise TypeError("a block runs once; retries= is for a decorated function")
         position = current_position.get()
         plan = self._plan(self._name or "step", None)
         activity: StepContext | None = None

@@ -40,6 +40,7 @@ class StepContext(Block):
         "_position",
         "_start_attributes",
         "agent_context",
+        "attempts",
         "bytes_of_deltas",
         "call",
         "cost_usd",
@@ -72,6 +73,7 @@ class StepContext(Block):
         self._parent = parent
         self._position = position
         self.bytes_of_deltas = 0
+        self.attempts = 0
         self._given: Any = None
 
     # --- For the user -----------------------------------------------------------------------------
@@ -84,6 +86,16 @@ class StepContext(Block):
     def step(self) -> StepCall:
         """Key, scope, occurrence and input of this call."""
         return self.call
+
+    @property
+    def attempt(self) -> int:
+        """Which try this is, from 1, if the step has `retries=`."""
+        return self.attempts or 1
+
+    @property
+    def retry_count(self) -> int:
+        """How many tries have failed before this one."""
+        return self.attempt - 1
 
     @property
     def is_replaying(self) -> bool:

@@ -65,6 +65,7 @@ class StepPlan:
         result_type: Any = None,
         raises: tuple[type[BaseException], ...] = (),
         code_hash: str | None = None,
+        has_retries: bool = False,
     ) -> None:
         self.name = name
         self.kind = StepKind(kind)
@@ -75,6 +76,7 @@ class StepPlan:
         self.result_type = result_type
         self.raises = raises
         self.code_hash = code_hash
+        self.has_retries = has_retries
         operation = _OPERATIONS.get(self.kind)
         self.span_name = f"{operation} {name}" if operation else name
         self.span_kind = SpanKind.CLIENT if self.kind in _CLIENT_KINDS else SpanKind.INTERNAL

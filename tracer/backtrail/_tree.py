@@ -70,10 +70,19 @@ def _walk(root: Node) -> Iterator[tuple[str, Node]]:
     while waiting:
         guide, below, node = waiting.pop()
         yield guide, node
-        last = len(node.children) - 1
+        children = _shown_below(node)
+        last = len(children) - 1
         for index in range(last, -1, -1):
             branch, stem = ("└─ ", "   ") if index == last else ("├─ ", "│  ")
-            waiting.append((below + branch, below + stem, node.children[index]))
+            waiting.append((below + branch, below + stem, children[index]))
+
+
+def _shown_below(node: Node) -> Sequence[Node]:
+    """A step's only attempt that ended as the step did says nothing new: what lies in it is shown in its place."""
+    attempts = [child for child in node.children if child.kind == "attempt"]
+    if len(attempts) != 1 or attempts[0].status != node.status:
+        return node.children
+    return [below for child in node.children for below in (child.children if child is attempts[0] else (child,))]
 
 
 def _label(node: Node) -> Text:
@@ -90,7 +99,7 @@ def _label(node: Node) -> Text:
 
 
 def _is_error_of_a_child(node: Node) -> bool:
-    return any(child.status == "failed" and child.error_message == node.error_message for child in node.children)
+    return any(child.status == "failed" and child.error_message == node.error_message for child in _shown_below(node))
 
 
 def _note(node: Node) -> str:
@@ -102,7 +111,7 @@ def _note(node: Node) -> str:
         return "parent missing"
     if node.kind == "step":
         return node.request_model or (node.step_kind if node.step_kind not in (None, "custom") else None) or ""
-    return node.request_model or (node.kind if node.kind in ("agent", "attempt") else "")
+    return node.request_model or ("agent" if node.kind == "agent" else "")
 
 
 def _first_line(text: str) -> str:

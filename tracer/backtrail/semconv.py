@@ -143,6 +143,13 @@ STEP_REPLAYED = "backtrail.step.replayed"  # bool: answered from the record
 STEP_MATCH = "backtrail.step.match"  # exact, loose, nearest, override
 STEP_SOURCE = "backtrail.step.source"  # run_id/span_id where it really ran
 
+# --- Attempt: one try of a step that has retries --------------------------------------------------------
+ATTEMPT_N = "backtrail.attempt.n"  # int, from 1
+ATTEMPT_STATUS = "backtrail.attempt.status"  # completed, failed, cancelled
+ATTEMPT_ERROR = "backtrail.attempt.error"  # payload
+ATTEMPT_BACKOFF_MS = "backtrail.attempt.backoff_ms"  # int: how long it was waited before this try
+ATTEMPT_GAVE_UP = "backtrail.attempt.gave_up"  # why no other try followed: exhausted, not_retryable, deadline
+
 # --- State, checkpoints, effects ------------------------------------------------------------------------
 STATE_DELTAS = "backtrail.state.deltas"  # payload
 STATE_ROOT = "backtrail.state.root"

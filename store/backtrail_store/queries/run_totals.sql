@@ -5,7 +5,7 @@ SELECT
   count() AS span_count,
   countIf(backtrail_kind = 'agent') AS agent_count,
   countIf(backtrail_kind = 'step') AS step_count,
-  countIf(status_code = 'error' AND NOT is_record) AS error_count,
+  countIf(status_code = 'error' AND NOT is_record AND backtrail_kind != 'attempt') AS error_count,
   countIf(replayed AND NOT is_record) AS replayed_count,
   max(toUnixTimestamp64Nano(received_time)) AS last_received_unix_nano,
   groupArray(reinterpretAsUInt64(unhex(span_id))) AS span_ids,
