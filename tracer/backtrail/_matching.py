@@ -7,6 +7,7 @@ A record is used once. Taking one takes what is nested in it, since its body wil
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from ._bundle import StepRecord
 from ._frontier import Frontier, Scope
@@ -78,10 +79,10 @@ class Records:
                     waiting.append(step.step_key)
                     yield step
 
-    def deltas_of(self, record: StepRecord) -> list[dict[str, object]]:
+    def deltas_of(self, record: StepRecord) -> list[dict[str, Any]]:
         """What the step and the steps in it wrote to the state, in the order in which they wrote it."""
         effective = [record, *(step for step in self.nested_in(record) if _is_effective(step))]
-        deltas: Iterable[dict[str, object]] = ({**delta} for step in effective for delta in step.deltas)
+        deltas: Iterable[dict[str, Any]] = ({**delta} for step in effective for delta in step.deltas)
         return sorted(deltas, key=lambda delta: int(str(delta.get("seq", 0))))
 
     def leftover(self) -> list[StepRecord]:

@@ -10,6 +10,7 @@ caller's wishes (`allow_unsafe`, `on_undecodable`, `code_change`) is judged here
 import logging
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 from ._bundle import Bundle, EffectRecord, StepRecord
 from ._decision import Decision, Enter, Hang, Live, Match, Raise, ReplayOptions, Served
@@ -42,13 +43,15 @@ class Replay:
     _frontier: Frontier = field(init=False, default_factory=Frontier)
     _release: Release = field(init=False, default_factory=Release)
     _activity: Activity = field(init=False, default_factory=Activity)
+    _held: tuple[int, str | None] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         mode = self.bundle.target.mode
         if mode not in MODES:
             raise ReplayError(f"replay mode {mode!r} is not available; there is {', '.join(map(repr, MODES))}")
         self._records = Records(self.bundle.steps)
-        self._effects = {effect.key: effect for effect in self.bundle.effects}
+        last = self.bundle.target.seq if self.bundle.target.step_key is None else None
+        self._effects = {each.key: each for each in self.bundle.effects if last is None or each.seq <= last}
         self.report = ReplayReport(mode=mode, replay_of=self.bundle.run.run_id, bundle_sha256=self.bundle.sha256)
 
     # --- asked by the decorators ------------------------------------------------------------------------
@@ -153,8 +156,18 @@ class Replay:
         with self._lock:
             return self._frontier.is_live(scope)
 
-    def deltas_of(self, record: StepRecord) -> list[dict[str, object]]:
-        return self._records.deltas_of(record)
+    def state_holds(self, seq: int, run_id: str | None = None) -> None:
+        """The state was set to what it was at this seq, of that run: what was written by then is not written again."""
+        self._held = (seq, run_id)
+
+    def deltas_of(self, record: StepRecord) -> list[dict[str, Any]]:
+        """What the step wrote, and what the state does not hold already."""
+        deltas = self._records.deltas_of(record)
+        if self._held is None:
+            return deltas
+        seq, run_id = self._held
+        is_held = run_id is None or (record.source is not None and record.source.run_id == run_id)
+        return [delta for delta in deltas if delta["seq"] > seq] if is_held else deltas
 
     def finished(self) -> ReplayReport:
         """The run is over: what was never asked for is reported too."""

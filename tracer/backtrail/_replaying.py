@@ -52,7 +52,7 @@ class Replaying(ABC):
     """The part of the client that replays."""
 
     def __init__(self) -> None:
-        self._types: dict[str, type] = {}
+        self.types: dict[str, type] = {}
 
     @abstractmethod
     def request(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: Any = None) -> bytes:
@@ -60,7 +60,7 @@ class Replaying(ABC):
 
     def register_type(self, cls: type) -> type:
         """Allow values of this class to come back from a recording where no annotation names it."""
-        self._types[type_name(cls)] = cls
+        self.types[type_name(cls)] = cls
         return cls
 
     def get_replay_bundle(self, run_id: str, mode: str = "resume", at: str | None = None) -> Bundle:
@@ -155,10 +155,10 @@ class Replaying(ABC):
         _check_mode(mode)
         function = _function(fn)
         record = self._find_bundle(run_id, bundle, mode, at, force)
-        replay = Replay(record, options, self._types)
-        args, kwargs = restore_arguments(function, record.run.input, self._types)
+        replay = Replay(record, options, self.types)
+        args, kwargs = restore_arguments(function, record.run.input, self.types)
         restored, differences = restore_context(
-            function, record.run.context, context, registry=self._types, overrides=context_overrides
+            function, record.run.context, context, registry=self.types, overrides=context_overrides
         )
         replay.report.divergences.extend(differences)
         configured = function.with_options(context=restored, conversation_id=record.run.conversation_id)

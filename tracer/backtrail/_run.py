@@ -85,6 +85,7 @@ class RunRuntime:
         self.span: RecordedSpan
         self.status = "open"
         self.is_forked = False
+        self.is_restored = False
         self.given_result: tuple[Any] | None = None
         self.seq = 0
         self.number = 0
@@ -98,7 +99,7 @@ class RunRuntime:
 
     @property
     def is_replaying(self) -> bool:
-        return self.replay is not None
+        return self.replay is not None or self.is_restored
 
     def in_cached_prefix(self, position: Position) -> bool:
         return self.replay is not None and not self.replay.is_live(position.scope.text)

@@ -145,6 +145,21 @@ class RunContext:
         """The same for code without an event loop."""
         return checkpoint_sync(active_position(), name, extra)
 
+    async def restore_from_checkpoint(self, checkpoint_id: str) -> None:
+        """Set the state back to a checkpoint, of this run or of another whose finished steps then answer here.
+
+        CheckpointError if it cannot be loaded, ReplayError if its values cannot be read.
+        """
+        from ._checkpoint_restore import restore_from_checkpoint
+
+        await restore_from_checkpoint(active_position(), checkpoint_id)
+
+    def restore_from_checkpoint_sync(self, checkpoint_id: str) -> None:
+        """The same for code without an event loop."""
+        from ._checkpoint_restore import restore_from_checkpoint_sync
+
+        restore_from_checkpoint_sync(active_position(), checkpoint_id)
+
     def start_agent(
         self, name: str, agent_config_id: str | None = None, metadata: dict[str, Any] | None = None
     ) -> AgentContext:

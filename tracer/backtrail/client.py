@@ -10,6 +10,7 @@ state = client.get_state(run.run_id, at="failure")
 
 import os
 import time
+import weakref
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -52,6 +53,8 @@ class Client(Replaying):
         api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.Client(base_url=self.endpoint, headers=headers, timeout=TIMEOUT_SECONDS)
+        # The one `configure()` made may be replaced by its next call, with nobody left to close it.
+        weakref.finalize(self, self._http.close)
 
     def runs(
         self,
