@@ -27,6 +27,7 @@ from ._current import (
 )
 from ._decorators import agent, run, step, tool
 from ._effects import generate_id, now_utc
+from ._propagation import extract, inject
 from ._run_context import RunContext
 from ._step_context import StepContext
 from ._steps import StepKind
@@ -47,6 +48,7 @@ __all__ = [
     "__version__",
     "agent",
     "configure",
+    "extract",
     "flush",
     "generate_id",
     "get_current_agent_context",
@@ -56,6 +58,7 @@ __all__ = [
     "has_active_agent",
     "has_active_client",
     "has_active_run",
+    "inject",
     "now_utc",
     "run",
     "shutdown",

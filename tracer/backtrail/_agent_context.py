@@ -257,5 +257,7 @@ class AgentContext(Block):
         ending[semconv.AGENT_STATUS] = status
         ending[semconv.AGENT_SEQ_END] = seq
         ending[semconv.NUMBER] = number
+        if self.runtime.is_top_agent(self):
+            ending[semconv.AGENT_NUMBER_MAX] = number
         self.span.attributes.update(ending)
         self.span.end()

@@ -11,8 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._agent_context import AgentContext, AgentInfo, PlannedAgent
+from ._codec import encode
+from ._deltas import set_state
 from ._identity import AgentPath, agent_key
 from ._scope import Position
+from ._state import RUN_SCOPE
 
 if TYPE_CHECKING:
     from ._run import RunRuntime
@@ -44,6 +47,15 @@ def plan_agent(
     info = AgentInfo(key, name, path, lineage.depth, config_id)
     planned = PlannedAgent(position, runtime.parent_span(), input_json, metadata)
     return AgentContext(runtime, context or position.context, info, lineage, parent, planned)
+
+
+def join_as_agent(
+    position: Position, name: str, context: RunContext | None, state: dict[str, Any] | None, inputs: Any
+) -> AgentContext:
+    """A run's function in a process that joined a run: there it is an agent of that run."""
+    for key, value in (state or {}).items():
+        set_state(position.runtime, RUN_SCOPE, key, value, position)
+    return plan_agent(position, name, context=context, input_json=encode(inputs).json)
 
 
 def start_default(runtime: RunRuntime) -> AgentContext:

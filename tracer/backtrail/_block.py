@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import set_span_in_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, set_span_in_context
 
 from ._boundary import never_raise
 from ._scope import Position, current_position
-from ._span import RecordedSpan
 
 _entering = never_raise("entering a block")
 _leaving = never_raise("leaving a block")
@@ -50,9 +50,9 @@ class Block:
     def is_current(self) -> bool:
         return self._opened is not None
 
-    def become_current(self, position: Position, span: RecordedSpan) -> None:
+    def become_current(self, position: Position | None, span: Span, within: Context | None = None) -> None:
         self._opened = current_position.set(position)
-        self._token = otel_context.attach(set_span_in_context(span))
+        self._token = otel_context.attach(set_span_in_context(span, within))
 
     def exit(self) -> None:
         """Make current again what was before; a block left in another task has nothing to give back."""

@@ -51,9 +51,9 @@ def snapshot(
     """Emit the state as it is now. Called under the run's lock, so that nothing is written in between."""
     limit = runtime.recorder.max_payload_bytes
     number_seq = runtime.tick() if seq is None else seq
-    checkpoint = Checkpoint(
-        checkpoint_id=f"{runtime.run_id}-{number_seq}", name=name, seq=number_seq, root=runtime.state.root
-    )
+    # Of two processes each has its own clock, and one process its own scopes.
+    checkpoint_id = runtime.state.own(f"{runtime.run_id}-{number_seq}")
+    checkpoint = Checkpoint(checkpoint_id=checkpoint_id, name=name, seq=number_seq, root=runtime.state.root)
     shared: dict[str, Any] = {
         **runtime.attributes,
         semconv.KIND: "checkpoint",

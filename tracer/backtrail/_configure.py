@@ -23,7 +23,7 @@ from ._current import get_current_client, set_current_client
 from ._foreign import join_provider, takes_span_processors
 from ._lifetime import at_exit, not_at_exit
 from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
-from ._run import active_runs
+from ._run import runtimes
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
@@ -113,7 +113,7 @@ def configure(
     set_current_recorder(recorder)
     set_current_client(client)
     _settings = settings
-    if not any(run.recorder is previous and run.status == "open" for run in list(active_runs.values())):
+    if not any(run.recorder.sink is previous.sink and run.status == "open" for run in list(runtimes)):
         _stop(previous, recorder)
     return client
 

@@ -31,6 +31,7 @@ def run(
     state: dict[str, Any] | None = None,
     conversation_id: str | None = None,
     input: Any = None,
+    joins: bool = True,
 ) -> RunSpec: ...
 def run(name: Any = None, **options: Any) -> Any:
     """Record a function, or a block, as a run: the root of a trace of its own.
@@ -40,6 +41,8 @@ def run(name: Any = None, **options: Any) -> Any:
 
     `query` names the parameter that holds the user's words; without it, the first string is taken.
     In a block (`with run("nightly", query="…") as ctx:`) it is the words themselves.
+    Where another process called, it joins that run as an agent of its name; with `joins=False` it is always
+    a run of its own.
     """
     return _decorator_or_block(RunSpec, name, options)
 

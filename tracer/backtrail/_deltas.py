@@ -24,17 +24,20 @@ def set_state(runtime: RunRuntime, scope: str, key: str, value: Any, position: P
         # Half the limit, so that a delta with its key and hashes stays under it.
         new = StateValue(runtime.encode(value), value, runtime.recorder.max_payload_bytes // 2)
         with runtime.lock:
-            record_delta(runtime, scope, runtime.state.set(scope, key, new), position)
+            own = runtime.state.own(scope)
+            record_delta(runtime, own, runtime.state.set(own, key, new), position)
 
 
 def delete_state(runtime: RunRuntime, scope: str, key: str, position: Position | None) -> None:
     with never_raise("deleting state"), runtime.lock:
-        record_delta(runtime, scope, runtime.state.delete(scope, key), position)
+        own = runtime.state.own(scope)
+        record_delta(runtime, own, runtime.state.delete(own, key), position)
+        runtime.state.hide(scope, key)
 
 
 def get_state(runtime: RunRuntime, scope: str, key: str, default: Any) -> Any:
     with runtime.lock:
-        value = runtime.state.get(scope, key)
+        value = runtime.state.look_up(scope, key)
     return default if value is None else value.read()
 
 

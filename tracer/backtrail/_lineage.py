@@ -29,6 +29,7 @@ class Lineage:
     deadline: str | None = None
     conversation_id: str | None = None
     user_id: str | None = None
+    is_cut: bool = False
 
     @classmethod
     def of_run(cls, context: Any, lineage_id: str, conversation_id: str | None) -> Lineage:
@@ -83,6 +84,7 @@ class Lineage:
             semconv.DEADLINE: self.deadline,
             semconv.GEN_AI_CONVERSATION_ID: self.conversation_id,
             semconv.USER_ID: self.user_id,
+            semconv.LINEAGE_CUT: self.is_cut or None,
         }
         attributes.update({name: value for name, value in optional.items() if value is not None})
         return attributes

@@ -39,7 +39,8 @@ _PENDING_PAYLOAD_BYTES = 65_536
 _NO_SPAN_ID = "0" * 16
 
 
-def _new_process() -> str:
+def new_process() -> str:
+    """A name for one numbering of spans: a process, or one joining of a run."""
     return os.urandom(4).hex()
 
 
@@ -64,7 +65,7 @@ class Recorder:
     resource: Resource = field(default_factory=lambda: Resource({}))
     ids: IdGenerator = field(default_factory=PrivateIds)
     clock: Callable[[], int] = time.time_ns
-    process: str = field(default_factory=_new_process)
+    process: str = field(default_factory=new_process)
     durability: Durability = "async"
     max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
     beside: Beside | None = None
@@ -142,7 +143,7 @@ def set_current_recorder(recorder: Recorder) -> None:
 
 
 def _after_fork() -> None:
-    _current.process = _new_process()
+    _current.process = new_process()
 
 
 in_forked_child(_after_fork)

@@ -12,9 +12,9 @@ import functools
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from opentelemetry.trace import SpanContext, get_current_span
 
@@ -26,7 +26,7 @@ from ._done import DONE, Done
 from ._lifetime import in_forked_child
 from ._lineage import Lineage
 from ._recorded_errors import encode_error
-from ._recorder import Recorder
+from ._recorder import Recorder, new_process
 from ._run_context import RunContext
 from ._scope import Position, Scope
 from ._span import RecordedSpan
@@ -44,6 +44,7 @@ T = TypeVar("T")
 _FAILURES_KEPT = 32
 
 active_runs: WeakValueDictionary[int, RunRuntime] = WeakValueDictionary()
+runtimes: WeakSet[RunRuntime] = WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class RunRuntime:
         self._default: AgentContext | None = None
         self._failures: deque[tuple[BaseException, str]] = deque(maxlen=_FAILURES_KEPT)
         self._turns = TurnClock()
+        runtimes.add(self)
 
     @property
     def is_replaying(self) -> bool:
@@ -191,6 +193,14 @@ class RunRuntime:
             agent.start()
         return agent
 
+    def is_entrance(self, position: Position) -> bool:
+        """Whether a run that starts here is a part of this one. Only where another process called: see _joined."""
+        return False
+
+    def is_top_agent(self, agent: AgentContext) -> bool:
+        """Whether the agent's end is the last this process may say of the run."""
+        return False
+
     def parent_span(self) -> SpanContext:
         """The span that is current, if it is of this run; else the run's own."""
         current = get_current_span().get_span_context()
@@ -222,11 +232,17 @@ def _warn_once(message: str) -> None:
 
 
 def _after_fork() -> None:
-    """A forked process counts its own spans; a lock its parent held would never be released here."""
-    for runtime in active_runs.values():
+    """A forked process counts its own spans; a lock its parent held would never be released here.
+
+    The state it knows is its parent's, who may write on: what is written here is kept apart.
+    """
+    for runtime in list(runtimes):
         runtime.lock = threading.RLock()
         runtime.number = 0
         runtime.is_forked = True
+        runtime.recorder = replace(runtime.recorder, process=new_process())
+        runtime.state = State(runtime.recorder.process, inherited=runtime.state)
+        runtime.writing_steps = {}
 
 
 in_forked_child(_after_fork)

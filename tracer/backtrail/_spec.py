@@ -13,32 +13,20 @@ from types import TracebackType
 from typing import TypeVar, cast
 
 from ._boundary import never_raise
-from ._calls import Activity, Decorated
+from ._calls import Decorated, Leaving
 
 R = TypeVar("R")
 
 Place = tuple[int, object]
 
 
-class Spec:
-    """What the three have in common: methods of every kind can be decorated, and blocks end what they began."""
+class Entered:
+    """What can be entered as a block, in several tasks and threads at a time, and ends what it began in each."""
 
-    def __init__(self, name: str | None = None) -> None:
-        self._name = name
-        self._entered: list[tuple[Place, Activity | None]] = []
+    def __init__(self) -> None:
+        self._entered: list[tuple[Place, Leaving | None]] = []
 
-    @abstractmethod
-    def _decorate(self, function: Callable[..., R]) -> Decorated[R]:
-        """The function, recorded."""
-
-    def __call__(self, function: Callable[..., R]) -> Decorated[R]:
-        if isinstance(function, staticmethod | classmethod):
-            return cast("Decorated[R]", type(function)(self._decorate(function.__func__)))
-        if not callable(function):
-            raise TypeError(f"a function is what can be decorated, not {function!r}")
-        return self._decorate(function)
-
-    def keep(self, activity: Activity | None) -> None:
+    def keep(self, activity: Leaving | None) -> None:
         self._entered.append((_place(), activity))
 
     def _leave(self, error: BaseException | None) -> None:
@@ -62,6 +50,25 @@ class Spec:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         self._leave(error)
+
+
+class Spec(Entered):
+    """What the three have in common: methods of every kind can be decorated, and blocks end what they began."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__()
+        self._name = name
+
+    @abstractmethod
+    def _decorate(self, function: Callable[..., R]) -> Decorated[R]:
+        """The function, recorded."""
+
+    def __call__(self, function: Callable[..., R]) -> Decorated[R]:
+        if isinstance(function, staticmethod | classmethod):
+            return cast("Decorated[R]", type(function)(self._decorate(function.__func__)))
+        if not callable(function):
+            raise TypeError(f"a function is what can be decorated, not {function!r}")
+        return self._decorate(function)
 
 
 def _place() -> Place:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from ._agent_context import AgentContext
-from ._agents import plan_agent
+from ._agents import join_as_agent, plan_agent
 from ._attempts import repeated
 from ._boundary import never_raise
 from ._call_context import check_context, context_for, given_context, query_of, swapped
@@ -46,6 +46,7 @@ class RunSpec(Spec):
         state: dict[str, Any] | None = None,
         conversation_id: str | None = None,
         input: Any = None,
+        joins: bool = True,
     ) -> None:
         super().__init__(name)
         check_context(context)
@@ -54,6 +55,7 @@ class RunSpec(Spec):
         self._state = state
         self._conversation_id = conversation_id
         self._input = input
+        self._joins = joins
 
     def _decorate(self, function: Callable[..., R]) -> Decorated[R]:
         signature = Signature(function)
@@ -64,6 +66,11 @@ class RunSpec(Spec):
             given = given_context(signature, args, kwargs, options)
             current = current_position.get()
             inputs = signature.bind(args, kwargs)
+            if current is not None and self._joins and current.runtime.is_entrance(current):
+                context, state = context_for(given, current.context), options.get("state", self._state)
+                agent = join_as_agent(current, name, context if given is not None else None, state, inputs)
+                args, kwargs = swapped(given, context, args, kwargs)
+                return agent, *signature.inject(args, kwargs, agent.provide)
             runtime = start_run(
                 name,
                 context_for(given, current.context if current else None),
@@ -84,6 +91,11 @@ class RunSpec(Spec):
         current = current_position.get()
         given = self._context
         with never_raise("starting a run"):
+            if current is not None and self._joins and current.runtime.is_entrance(current):
+                agent = join_as_agent(current, self._name or "run", given, self._state, self._input)
+                agent.enter()
+                self.keep(agent)
+                return agent.run_context
             runtime = start_run(
                 self._name or "run",
                 context_for(given, current.context if current else None),

@@ -56,9 +56,16 @@ class StateValue:
 
 
 class State:
-    """All keys of one run, by scope: `run`, or an agent's key."""
+    """All keys of one run, by scope: `run`, or an agent's key.
 
-    def __init__(self) -> None:
+    In a process that only joined the run, or was forked within it, the scopes are its own (`run@9f3c01ab`): what the
+    others write meanwhile it cannot know, and a chain of changes has one writer. What it inherited it can read.
+    """
+
+    def __init__(self, process: str = "", *, inherited: State | None = None) -> None:
+        self._process = process
+        self._inherited = inherited
+        self._deleted: set[tuple[str, str]] = set()
         self._values: dict[str, dict[str, StateValue]] = {}
         self._root = 0
         self._delta_bytes = 0
@@ -67,6 +74,22 @@ class State:
     @property
     def root(self) -> str:
         return root_text(self._root)
+
+    def own(self, scope: str) -> str:
+        """The scope under which this process writes what it calls by this name."""
+        return f"{scope}@{self._process}" if self._process else scope
+
+    def look_up(self, scope: str, key: str) -> StateValue | None:
+        """What a reader here finds under this name."""
+        found = self.get(self.own(scope), key)
+        if found is None and self._inherited is not None and (scope, key) not in self._deleted:
+            return self._inherited.look_up(scope, key)
+        return found
+
+    def hide(self, scope: str, key: str) -> None:
+        """What was inherited stays what it is elsewhere; here it is gone."""
+        if self._inherited is not None:
+            self._deleted.add((scope, key))
 
     def get(self, scope: str, key: str) -> StateValue | None:
         return self._values.get(scope, {}).get(key)

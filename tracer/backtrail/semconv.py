@@ -55,6 +55,7 @@ TASK_CHAIN = "backtrail.task.chain"  # list of strings, oldest first, this task 
 DEPTH = "backtrail.depth"  # int: delegations between the run and here
 RETRY_COUNT = "backtrail.retry_count"  # int
 DEADLINE = "backtrail.deadline"  # RFC 3339
+LINEAGE_CUT = "backtrail.lineage_cut"  # bool: something of it was too long for another process's headers
 AGENT_KEY = "backtrail.agent.key"
 AGENT_PATH = "backtrail.agent.path"  # JSON: [[name, ordinal], …]
 
@@ -107,6 +108,7 @@ AGENT_IS_DEFAULT = "backtrail.agent.is_default"  # bool
 AGENT_DEPTH = "backtrail.agent.depth"  # int
 AGENT_SEQ_START = "backtrail.agent.seq_start"  # int
 AGENT_SEQ_END = "backtrail.agent.seq_end"  # int
+AGENT_NUMBER_MAX = "backtrail.agent.number_max"  # int: on the top agent of a process that joined the run
 
 # --- Step -----------------------------------------------------------------------------------------------
 STEP_KEY = "backtrail.step.key"
@@ -178,6 +180,10 @@ EFFECT_OCCURRENCE = "backtrail.effect.occurrence"  # int
 PENDING_OF = "backtrail.pending.of"  # span id of the real span
 PENDING_PARENT = "backtrail.pending.parent"  # its parent's span id, zeros for a root
 PENDING_KIND = "backtrail.pending.kind"  # its backtrail.kind
+
+# --- W3C baggage, from a caller to the process that goes on; the lineage goes under its own names ---------
+CALLER_SEQ = "backtrail.caller.seq"  # int: the run's clock at the call
+CALLER_SCOPE = "backtrail.caller.scope"  # JSON: the frames the other process begins in
 
 # --- Set by the server ----------------------------------------------------------------------------------
 FLAGGED = "backtrail.flagged"  # what was mended on the way in, e.g. "end before start"

@@ -1,0 +1,55 @@
+"""Where in a run a call went out to another process: all that process has to know to go on there.
+
+    position → **Caller** → headers or a pickled task → JoinedRuntime, in the other process
+
+Each call is counted in its scope and gets a scope of its own over there, so that two equal calls to one
+service are told apart, in this run and in the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from opentelemetry.trace import SpanContext
+
+from ._agent_context import AgentInfo
+from ._identity import Frame
+from ._lineage import Lineage
+from ._scope import Position
+from .canonical import H
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The calling side. `agent` is None where no agent called; `frames` is the scope the other side begins in."""
+
+    span: SpanContext
+    run_name: str
+    lineage_id: str
+    lineage: Lineage
+    agent: AgentInfo | None
+    seq: int
+    frames: tuple[Frame, ...]
+
+    @classmethod
+    def of(cls, position: Position) -> Caller:
+        runtime = position.runtime
+        agent = position.agent if position.agent is not None and not position.agent.is_default else None
+        with runtime.lock:
+            number = position.scope.count("remote")
+            seq = runtime.seq
+        return cls(
+            span=runtime.parent_span(),
+            run_name=runtime.info.name,
+            lineage_id=runtime.lineage_id,
+            lineage=agent.lineage if agent is not None else runtime.lineage,
+            agent=agent.agent if agent is not None else None,
+            seq=seq,
+            frames=remote_frames(position.scope.frames, number),
+        )
+
+
+def remote_frames(frames: tuple[Frame, ...], number: int) -> tuple[Frame, ...]:
+    """The n-th call from this scope; a step it came from stays in front, so that its answer covers what it caused."""
+    enclosing = frames[:1] if frames and frames[0][0] == "step" else ()
+    return (*enclosing, ("remote", H([list(frame) for frame in frames]), number))
