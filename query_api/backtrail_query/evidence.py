@@ -69,7 +69,7 @@ def gather_evidence(records: RunRecords) -> list[Evidence]:
             Evidence(
                 process=text(span, semconv.PROCESS) or "",
                 number=number,
-                number_max=None if span.is_pending else integer(span, semconv.RUN_NUMBER_MAX),
+                number_max=None if span.is_pending else _number_max(span),
                 seq_start=min(seqs, default=0),
                 seqs=seqs,
                 step_key=step.step_key if step else write.step_key if write else None,
@@ -79,6 +79,10 @@ def gather_evidence(records: RunRecords) -> list[Evidence]:
             )
         )
     return found
+
+
+def _number_max(span: SpanRow) -> int | None:
+    return integer(span, semconv.RUN_NUMBER_MAX) or integer(span, semconv.AGENT_NUMBER_MAX)
 
 
 def _snapshot_part(record: SnapshotRecord) -> SnapshotPart:

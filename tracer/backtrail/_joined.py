@@ -21,7 +21,8 @@ from ._block import Block
 from ._boundary import never_raise
 from ._caller import Caller
 from ._done import DONE, Done
-from ._recorder import Recorder, new_process
+from ._foreign import join_global_provider
+from ._recorder import Recorder, current_recorder, new_process
 from ._run import RunInfo, RunRuntime, active_runs
 from ._run_context import RunContext
 from ._scope import Position, Scope, current_position
@@ -85,6 +86,13 @@ class JoinedRuntime(RunRuntime):
         for agent in reversed(self.agents):
             agent.fail(error)
         return DONE
+
+
+def join_run(caller: Caller) -> JoinedRuntime:
+    recorder = current_recorder()
+    if recorder.joins_global_provider:
+        join_global_provider(recorder)
+    return JoinedRuntime(recorder, caller)
 
 
 def _elsewhere(recorder: Recorder, caller: Caller) -> RecordedSpan:

@@ -21,8 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from ._baggage import MAX_BYTES, MAX_MEMBERS, PREFIX, caller_in, entries_of
 from ._boundary import complain, never_raise
 from ._caller import Caller
-from ._joined import Join, JoinedRuntime
-from ._recorder import current_recorder
+from ._joined import Join, join_run
 from ._run_context import RunContext
 from ._scope import current_position
 from ._spec import Entered
@@ -150,8 +149,7 @@ class Incoming(Entered):
     def __enter__(self) -> RunContext | None:
         join: Join | None = None
         with never_raise("joining a run"):
-            runtime = JoinedRuntime(current_recorder(), self._caller) if self._caller is not None else None
-            join = Join(runtime, self._context)
+            join = Join(join_run(self._caller) if self._caller is not None else None, self._context)
             join.enter()
         self.keep(join)
         return join.run_context if join is not None else None
