@@ -14,6 +14,7 @@ from backtrail import semconv
 from backtrail_query.deltas import Delta, Values, merge_parts
 from backtrail_query.errors import CheckpointGap
 from backtrail_query.records import RunRecords, SnapshotRecord, integer, seqs_of, text
+from backtrail_store.rows import SpanRow
 
 MAX_NUMBERS_NAMED = 20
 
@@ -39,13 +40,17 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One span. `number` is None on a pending row; `number_max` is how many its process had drawn at the end."""
+    """One span. `number` is None on a pending row; `number_max` is how many its process had drawn at the end.
+
+    `caller_seq` is where the clock stood when the process joined the run, if it did not begin it.
+    """
 
     process: str
     number: int | None
     seq_start: int
     seqs: tuple[int, ...]
     number_max: int | None = None
+    caller_seq: int | None = None
     step_key: str | None = None
     is_incomplete: bool = False
     deltas: tuple[Delta, ...] = ()
@@ -70,6 +75,7 @@ def gather_evidence(records: RunRecords) -> list[Evidence]:
                 process=text(span, semconv.PROCESS) or "",
                 number=number,
                 number_max=None if span.is_pending else _number_max(span),
+                caller_seq=integer(span, semconv.CALLER_SEQ),
                 seq_start=min(seqs, default=0),
                 seqs=seqs,
                 step_key=step.step_key if step else write.step_key if write else None,
@@ -144,11 +150,13 @@ def find_gap(evidence: Sequence[Evidence], at: int) -> CheckpointGap | None:
 def _bounds(evidence: Sequence[Evidence], missing: dict[str, list[int]]) -> Iterable[int]:
     """Every point from which on a missing span may have written."""
     for process, numbers in missing.items():
-        before = [one for one in evidence if one.process == process and one.number and one.number < numbers[0]]
+        own = [one for one in evidence if one.process == process]
+        before = [one for one in own if one.number and one.number < numbers[0]]
         yield max((max(one.seqs, default=0) for one in before), default=0)
+        accounted = {seq for one in own for seq in one.seqs}
+        first = max((one.caller_seq + 1 for one in own if one.caller_seq is not None), default=0)
+        yield next(seq for seq in range(first, first + len(accounted) + 1) if seq not in accounted)
     yield from (one.seq_start for one in evidence if one.number is None)
-    accounted = {seq for one in evidence for seq in one.seqs}
-    yield next(seq for seq in range(len(accounted) + 1) if seq not in accounted)
 
 
 def _shorten(numbers: list[int]) -> str:

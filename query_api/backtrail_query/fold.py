@@ -92,26 +92,27 @@ def state_at(evidence: Sequence[Evidence], at: int, view: StateView, *, ineffect
     open_steps = {one.step_key: one.seq_start for one in evidence if one.is_incomplete and one.step_key}
     out = (set(ineffective) | open_steps.keys()) if view == "effective" else set()
     deltas = list(_deltas_until(evidence, at))
-    snapshot = _choose_snapshot(evidence, deltas, at, out)
+    snapshots = _choose_snapshots(evidence, deltas, at, out)
     fold = Fold()
-    if snapshot is not None:
-        fold.cells = {(scope, key): Cell(value) for scope, key, value in _cells(snapshot.values)}
+    for snapshot in sorted(snapshots.values(), key=lambda snapshot: snapshot.seq):
+        fold.cells.update({(scope, key): Cell(value) for scope, key, value in _cells(snapshot.values)})
     excluded = {key for key, seq_start in open_steps.items() if seq_start <= at}
-    for delta, step_key in deltas:
-        if snapshot is not None and delta.seq <= snapshot.seq:
+    for delta, process, step_key in deltas:
+        if process in snapshots and delta.seq <= snapshots[process].seq:
             continue
         if step_key in out:
             excluded.add(step_key)
             fold.skipped.update((delta.scope, op.key) for op in delta.ops)
             continue
         fold.apply(delta, may_have_lost_writes=any(seq_start < delta.seq for seq_start in open_steps.values()))
-    return _finish(fold, at, view, sorted(excluded), snapshot)
+    newest = max(snapshots.values(), key=lambda snapshot: (snapshot.seq, snapshot.process), default=None)
+    return _finish(fold, at, view, sorted(excluded), newest)
 
 
-def _deltas_until(evidence: Sequence[Evidence], at: int) -> Iterator[tuple[Delta, str]]:
-    """In the order they were applied, each once however often its span was delivered."""
+def _deltas_until(evidence: Sequence[Evidence], at: int) -> Iterator[tuple[Delta, str, str]]:
+    """In the order they were applied, each once however often its span was delivered: delta, process, step key."""
     found = {
-        (delta.seq, one.process): (delta, one.step_key or "")
+        (delta.seq, one.process): (delta, one.process, one.step_key or "")
         for one in evidence
         for delta in one.deltas
         if delta.seq <= at
@@ -119,17 +120,23 @@ def _deltas_until(evidence: Sequence[Evidence], at: int) -> Iterator[tuple[Delta
     return (found[order] for order in sorted(found))
 
 
-def _choose_snapshot(
-    evidence: Sequence[Evidence], deltas: Sequence[tuple[Delta, str]], at: int, out: Set[str]
-) -> Snapshot | None:
-    """The newest whole one that holds nothing of the steps left out."""
-    first_left_out = min((delta.seq for delta, step_key in deltas if step_key in out), default=at + 1)
-    usable = [
-        snapshot
-        for snapshot in whole_snapshots(evidence)
-        if snapshot.seq <= at and snapshot.seq < first_left_out and out.isdisjoint(snapshot.open_steps)
-    ]
-    return max(usable, key=lambda snapshot: (snapshot.seq, snapshot.process), default=None)
+def _choose_snapshots(
+    evidence: Sequence[Evidence], deltas: Sequence[tuple[Delta, str, str]], at: int, out: Set[str]
+) -> dict[str, Snapshot]:
+    """Each process's newest whole one that holds nothing of the steps left out.
+
+    A process knows what it wrote itself: its snapshot says nothing of the others' scopes.
+    """
+    chosen: dict[str, Snapshot] = {}
+    for snapshot in whole_snapshots(evidence):
+        first_left_out = min(
+            (delta.seq for delta, process, key in deltas if process == snapshot.process and key in out), default=at + 1
+        )
+        is_usable = snapshot.seq <= at and snapshot.seq < first_left_out and out.isdisjoint(snapshot.open_steps)
+        known = chosen.get(snapshot.process)
+        if is_usable and (known is None or known.seq < snapshot.seq):
+            chosen[snapshot.process] = snapshot
+    return chosen
 
 
 def _finish(fold: Fold, at: int, view: StateView, excluded: list[str], snapshot: Snapshot | None) -> State:

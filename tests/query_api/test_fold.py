@@ -1,7 +1,7 @@
 """State at every point is the state the program had; a missing record is named or does no harm."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -87,7 +87,7 @@ class Recorder:
         self.evidence.append(pending)
 
     def snapshot(self, parts: int = 1) -> None:
-        seq, checkpoint_id = self.tick(), f"c{self.seq}"
+        seq, checkpoint_id = self.tick(), f"{self.process}-{self.seq}"
         open_steps = tuple(key for key, (_, deltas) in self.open_steps.items() if deltas)
         places = [(scope, key) for scope, keys in self.state.items() for key in keys]
         for part in range(parts):
@@ -345,3 +345,32 @@ def test_two_processes_are_ordered_by_the_clock_they_share() -> None:
     state = state_at([*remote.evidence, *run.evidence], run.seq, "actual")
 
     assert state.values == {"run": {"x": 3}}
+
+
+def test_a_snapshot_speaks_for_its_own_process() -> None:
+    run = recorder(initial={"run": {"x": 1}})
+    joined = Recorder(process="p0000002", seq=run.seq, state={})
+    joined.write("run@p0000002", "notes", "set", [1])
+    joined.snapshot()
+    joined.write("run@p0000002", "notes", "append", 2)
+    run.write("run", "x", "set", 2)
+    run.write("run", "x", "set", 3)
+    run.snapshot()
+
+    state = state_at([*joined.evidence, *run.evidence], 100, "actual")
+
+    assert state.values == {"run": {"x": 3}, "run@p0000002": {"notes": [1, 2]}}
+
+
+def test_what_another_process_lost_leaves_the_state_before_it_joined() -> None:
+    run = recorder()
+    for number in range(4):
+        run.write("run", "x", "set", number)
+    joined = Recorder(process="p0000002", seq=2, state={})
+    for number in range(3):
+        joined.write("run@p0000002", "y", "set", number)
+    evidence = [*run.evidence, *(replace(one, caller_seq=2) for one in joined.evidence[1:])]
+
+    with pytest.raises(CheckpointGap, match="number 1 of process p0000002"):
+        state_at(evidence, 4, "actual")
+    assert missing_numbers(evidence) == {"p0000002": [1]}

@@ -115,6 +115,7 @@ def caller_in(entries: Mapping[str, object], span: SpanContext) -> Caller | None
         conversation_id=said.get(_CONVERSATION),
         user_id=said.get(_USER),
         is_cut=semconv.LINEAGE_CUT in said,
+        caller_seq=seq,
     )
     return Caller(
         span=span,

@@ -30,6 +30,7 @@ class Lineage:
     conversation_id: str | None = None
     user_id: str | None = None
     is_cut: bool = False
+    caller_seq: int | None = None
 
     @classmethod
     def of_run(cls, context: Any, lineage_id: str, conversation_id: str | None) -> Lineage:
@@ -85,6 +86,7 @@ class Lineage:
             semconv.GEN_AI_CONVERSATION_ID: self.conversation_id,
             semconv.USER_ID: self.user_id,
             semconv.LINEAGE_CUT: self.is_cut or None,
+            semconv.CALLER_SEQ: self.caller_seq,
         }
         attributes.update({name: value for name, value in optional.items() if value is not None})
         return attributes

@@ -55,6 +55,7 @@ TASK_CHAIN = "backtrail.task.chain"  # list of strings, oldest first, this task 
 DEPTH = "backtrail.depth"  # int: delegations between the run and here
 RETRY_COUNT = "backtrail.retry_count"  # int
 DEADLINE = "backtrail.deadline"  # RFC 3339
+CALLER_SEQ = "backtrail.caller.seq"  # int: where a process joined the run, the run's clock at the call
 LINEAGE_CUT = "backtrail.lineage_cut"  # bool: something of it was too long for another process's headers
 AGENT_KEY = "backtrail.agent.key"
 AGENT_PATH = "backtrail.agent.path"  # JSON: [[name, ordinal], …]
@@ -182,7 +183,6 @@ PENDING_PARENT = "backtrail.pending.parent"  # its parent's span id, zeros for a
 PENDING_KIND = "backtrail.pending.kind"  # its backtrail.kind
 
 # --- W3C baggage, from a caller to the process that goes on; the lineage goes under its own names ---------
-CALLER_SEQ = "backtrail.caller.seq"  # int: the run's clock at the call
 CALLER_SCOPE = "backtrail.caller.scope"  # JSON: the frames the other process begins in
 
 # --- Set by the server ----------------------------------------------------------------------------------
