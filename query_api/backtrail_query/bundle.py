@@ -124,6 +124,8 @@ def _write_run(generation: Generation, now_unix_nano: int, *, initial_state: obj
         "python": text(run, semconv.PYTHON),
         "context": payload(run, semconv.RUN_CONTEXT),
         "context_hash": text(run, semconv.RUN_CONTEXT_HASH),
+        "redaction": text(run, semconv.RUN_REDACTION),
+        "hash_key_id": text(run, semconv.RUN_HASH_KEY_ID),
         "conversation_id": run.conversation_id or None,
         "initial_state": initial_state,
     }

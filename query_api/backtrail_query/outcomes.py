@@ -113,6 +113,8 @@ def _policy(step: StepRecord, *, handled: bool, terminal: set[str], target: Targ
             return "refuse", step.unreplayable_reason or "not_captured"
         case "completed":
             return "cached", "completed"
+        case "failed" if handled and not step.replayable:
+            return "refuse", step.unreplayable_reason or "not_captured"
         case "failed":
             return ("raise", "failed_handled") if handled else ("live", "failed_open")
         case "cancelled":

@@ -134,6 +134,7 @@ def test_a_run_is_told_by_one_whole_span() -> None:
         "backtrail.kind": "run",
         "backtrail.process": "00000001",
         "backtrail.number": 5,
+        "backtrail.run.redaction": "private_key,bearer,jwt,api_key,email,card,field",
         "backtrail.wire": 1,
         "backtrail.sdk.version": backtrail.__version__,
         "backtrail.python": found["backtrail.python"],

@@ -17,7 +17,7 @@ from ._block import Block
 from ._boundary import never_raise
 from ._checkpoint import Checkpoint, checkpoint, checkpoint_sync
 from ._codec import encode
-from ._content import json_text, payload_text
+from ._content import json_text, limited, payload_text
 from ._deltas import delete_state, get_state, set_state
 from ._done import DONE, Done
 from ._identity import AgentPath
@@ -83,7 +83,7 @@ class AgentContext(Block):
         self._planned = planned
         self._given: Any = _NOTHING
         self.attributes: dict[str, Any] = {
-            **lineage.attributes(),
+            **lineage.attributes(runtime.recorder.redaction),
             semconv.AGENT_KEY: info.agent_key,
             semconv.AGENT_PATH: json_text(info.path),
             semconv.GEN_AI_AGENT_NAME: info.name,
@@ -189,6 +189,7 @@ class AgentContext(Block):
 
     def _start_attributes(self) -> dict[str, Any]:
         planned = self._planned
+        redaction = self.runtime.recorder.redaction
         attributes: dict[str, Any] = {
             **self.attributes,
             semconv.KIND: "agent",
@@ -204,9 +205,11 @@ class AgentContext(Block):
         if self.agent.config_id is not None:
             attributes[semconv.AGENT_CONFIG_ID] = self.agent.config_id
         if planned.metadata is not None:
-            attributes[semconv.AGENT_METADATA] = payload_text(encode(planned.metadata).json, self._limit)
+            attributes[semconv.AGENT_METADATA] = payload_text(
+                redaction.json(encode(planned.metadata).json), self._limit
+            )
         if planned.input_json is not None:
-            attributes[semconv.AGENT_INPUT] = payload_text(planned.input_json, self._limit)
+            attributes[semconv.AGENT_INPUT] = payload_text(redaction.json(planned.input_json), self._limit)
         return attributes
 
     def enter(self) -> None:
@@ -231,8 +234,8 @@ class AgentContext(Block):
 
     def finish(self, result: Any) -> None:
         if self.status == "open":
-            encoded = self.runtime.encode(result)
-            self._end("completed", {semconv.AGENT_RESULT: payload_text(encoded.json, self._limit)})
+            _, text = self.runtime.payload(result)
+            self._end("completed", {semconv.AGENT_RESULT: limited(text, self._limit)})
 
     def finish_failed(self, error: BaseException) -> None:
         if self.status == "open":

@@ -143,6 +143,8 @@ class RunRecord(Part):
     python: str | None = None
     context: ContextRecord | None = None
     context_hash: str | None = None
+    redaction: str | None = None
+    hash_key_id: str | None = None
     conversation_id: str | None = None
     initial_state: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 

@@ -49,7 +49,7 @@ def snapshot(
     is_auto: bool = True,
 ) -> Checkpoint:
     """Emit the state as it is now. Called under the run's lock, so that nothing is written in between."""
-    limit = runtime.recorder.max_payload_bytes
+    limit, redaction = runtime.recorder.max_payload_bytes, runtime.recorder.redaction
     number_seq = runtime.tick() if seq is None else seq
     # Of two processes each has its own clock, and one process its own scopes.
     checkpoint_id = runtime.state.own(f"{runtime.run_id}-{number_seq}")
@@ -59,7 +59,7 @@ def snapshot(
         semconv.KIND: "checkpoint",
         semconv.PROCESS: runtime.recorder.process,
         semconv.CHECKPOINT_ID: checkpoint.checkpoint_id,
-        semconv.CHECKPOINT_NAME: name,
+        semconv.CHECKPOINT_NAME: redaction.text(name),
         semconv.CHECKPOINT_ROOT: checkpoint.root,
         semconv.CHECKPOINT_SEQ: number_seq,
         semconv.CHECKPOINT_AUTO: is_auto,
@@ -70,7 +70,7 @@ def snapshot(
     if occurrence is not None:
         shared[semconv.CHECKPOINT_OCCURRENCE] = occurrence
     if extra is not None:
-        shared[semconv.CHECKPOINT_EXTRA] = payload_text(encode(extra).json, limit)
+        shared[semconv.CHECKPOINT_EXTRA] = payload_text(redaction.json(encode(extra).json), limit)
     parts = list(cut(runtime.state.values(), limit))
     for part, text in enumerate(parts, start=1):
         own = {
@@ -79,7 +79,7 @@ def snapshot(
             semconv.CHECKPOINT_PARTS: len(parts),
             semconv.NUMBER: runtime.next_number(),
         }
-        runtime.recorder.point(f"checkpoint {name}".rstrip(), runtime.span.context, {**shared, **own})
+        runtime.recorder.point(f"checkpoint {redaction.text(name)}".rstrip(), runtime.span.context, {**shared, **own})
     runtime.state.snapshot_taken(sum(map(len, parts)))
     return checkpoint
 

@@ -21,8 +21,10 @@ from ._boundary import never_raise
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES
 from ._current import get_current_client, set_current_client
 from ._foreign import join_provider, takes_span_processors
+from ._hashing import hashing_of
 from ._lifetime import at_exit, not_at_exit
 from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
+from ._redaction import Redact, redaction_of
 from ._run import runtimes
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ def configure(
     tracer_provider: TracerProvider | None = None,
     exporters: Sequence[SpanExporter] = (),
     span_processors: Sequence[SpanProcessor] = (),
+    redact: Redact = None,
+    hash_key: str | bytes | None = None,
 ) -> Client:
     """Send every run from now on to a Backtrail server, and return a client for the same server.
 
@@ -62,6 +66,9 @@ def configure(
     Without an endpoint: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `OTEL_EXPORTER_OTLP_ENDPOINT`, then
     http://127.0.0.1:4318. `durability="sync"` waits for the server at the end of each step, `"exit"`
     sends at the end of the run. `strict=True` lets recording raise: for tests, not for production.
+    `redact` says what is removed before anything is hashed or sent: all that is known by default (keys, tokens, e-mail,
+    cards; docs/privacy.md), `False` for nothing, names of rules, a function from str to str, or a list of these.
+    `hash_key` keys the hashes of inputs, so that nobody without it can find out by trying what was hashed.
     Calling it again with the same arguments changes nothing; with others, it replaces the settings for runs
     that start afterwards.
 
@@ -78,7 +85,9 @@ def configure(
 
     global _settings
     beside = (tracer_provider, tuple(exporters), tuple(span_processors))
-    settings = (endpoint, service_name, api_key, service_version, durability, max_payload_bytes, strict, beside)
+    wishes = redact if redact is None or callable(redact) or isinstance(redact, str | bool) else tuple(redact)
+    named = (endpoint, service_name, api_key, service_version)
+    settings = (*named, durability, max_payload_bytes, strict, beside, wishes, hash_key)
     if settings == _settings:
         return get_current_client()
     if durability not in get_args(Durability):
@@ -87,11 +96,14 @@ def configure(
         raise TypeError(f"a tracer_provider has add_span_processor(), and this one has not: {tracer_provider!r}")
     previous = current_recorder()
     api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
+    key = hash_key.encode() if isinstance(hash_key, str) else hash_key
     recorder = Recorder(
         resource=_resource(service_name, service_version),
         durability=durability,
         max_payload_bytes=max_payload_bytes
         or int(os.environ.get("BACKTRAIL_MAX_PAYLOAD_BYTES") or DEFAULT_MAX_PAYLOAD_BYTES),
+        redaction=redaction_of(wishes, key),
+        hashing=hashing_of(key),
     )
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true":
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}

@@ -58,7 +58,11 @@ def is_over(text: str, limit: int) -> bool:
 
 def payload_text(encoded: Any, limit: int) -> str:
     """The JSON text of an encoded value, or of its truncated stand-in."""
-    text = json_text(encoded)
+    return limited(json_text(encoded), limit)
+
+
+def limited(text: str, limit: int) -> str:
+    """The text, or its truncated stand-in."""
     return truncated_text(text, limit) if is_over(text, limit) else text
 
 

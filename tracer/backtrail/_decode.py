@@ -74,6 +74,8 @@ class _Decoder:
             return self._map(body, hint, depth)
         if tag == "opaque":
             raise ResultNotReplayableError(f"{encoded.get('type')} cannot be kept in a recording", reason="opaque")
+        if tag == "redacted":
+            raise ResultNotReplayableError("it was redacted before it was recorded", reason="redacted")
         if tag == "truncated":
             raise ResultNotReplayableError("the value was over the payload limit when recorded", reason="too_large")
         return self._instance(tag, encoded, hint, depth)

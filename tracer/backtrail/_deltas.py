@@ -23,12 +23,14 @@ def set_state(runtime: RunRuntime, scope: str, key: str, value: Any, position: P
     with never_raise("setting state"):
         # Half the limit, so that a delta with its key and hashes stays under it.
         new = StateValue(runtime.encode(value), value, runtime.recorder.max_payload_bytes // 2)
+        key = runtime.recorder.redaction.name(key)
         with runtime.lock:
             own = runtime.state.own(scope)
             record_delta(runtime, own, runtime.state.set(own, key, new), position)
 
 
 def delete_state(runtime: RunRuntime, scope: str, key: str, position: Position | None) -> None:
+    key = runtime.recorder.redaction.name(key)
     with never_raise("deleting state"), runtime.lock:
         own = runtime.state.own(scope)
         record_delta(runtime, own, runtime.state.delete(own, key), position)
@@ -36,6 +38,7 @@ def delete_state(runtime: RunRuntime, scope: str, key: str, position: Position |
 
 
 def get_state(runtime: RunRuntime, scope: str, key: str, default: Any) -> Any:
+    key = runtime.recorder.redaction.name(key)
     with runtime.lock:
         value = runtime.state.look_up(scope, key)
     return default if value is None else value.read()

@@ -48,6 +48,7 @@ class ReplayReport:
 
 _WHY = {
     "opaque": "it holds an object that no recording can keep",
+    "redacted": "what was confidential in it was not recorded",
     "too_large": "it was too long to be recorded",
     "too_deep": "it was nested too deep to be recorded",
     "not_captured": "the step does not record its result",

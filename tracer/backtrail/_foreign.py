@@ -22,6 +22,7 @@ from ._beside import Beside, Shadow
 from ._boundary import complain, never_raise
 from ._codec import type_name
 from ._recorder import Recorder, current_recorder
+from ._redacted_spans import redacted_span
 from ._run import active_runs
 from ._scope import current_position
 from ._span import SCOPE
@@ -60,6 +61,7 @@ class ForeignSpans(SpanProcessor):
             return
         with _taking:
             taken = _with_resource(span, recorder.resource) if self._takes_all else span
+            taken = redacted_span(taken, recorder.redaction)
             recorder.sink.on_end(taken)
             if recorder.beside is not None:
                 recorder.beside.foreign_ended(taken)

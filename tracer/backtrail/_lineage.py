@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from . import semconv
+from ._redaction import Redaction
 from .canonical import H
 
 _MAX_QUERY_CHARACTERS = 8_192
@@ -72,19 +73,19 @@ class Lineage:
             user_id=_text(context, "user_id") or self.user_id,
         )
 
-    def attributes(self) -> dict[str, Any]:
+    def attributes(self, redaction: Redaction) -> dict[str, Any]:
         attributes: dict[str, Any] = {
-            semconv.QUERY: self.query[:_MAX_QUERY_CHARACTERS],
-            semconv.TASK_ID: self.task_id,
+            semconv.QUERY: redaction.text(self.query)[:_MAX_QUERY_CHARACTERS],
+            semconv.TASK_ID: redaction.name(self.task_id),
             semconv.DEPTH: self.depth,
         }
         optional = {
-            semconv.TASK_PARENT_ID: self.parent_task_id,
-            semconv.TASK_CHAIN: self.task_chain or None,
+            semconv.TASK_PARENT_ID: redaction.name(self.parent_task_id) if self.parent_task_id else None,
+            semconv.TASK_CHAIN: tuple(map(redaction.name, self.task_chain)) or None,
             semconv.RETRY_COUNT: self.retry_count,
             semconv.DEADLINE: self.deadline,
-            semconv.GEN_AI_CONVERSATION_ID: self.conversation_id,
-            semconv.USER_ID: self.user_id,
+            semconv.GEN_AI_CONVERSATION_ID: redaction.name(self.conversation_id) if self.conversation_id else None,
+            semconv.USER_ID: redaction.name(self.user_id) if self.user_id else None,
             semconv.LINEAGE_CUT: self.is_cut or None,
             semconv.CALLER_SEQ: self.caller_seq,
         }

@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 from . import semconv
 from ._codec import encode
 from ._content import payload_text
+from ._recorder import Recorder
 
 
 class ModelCall(TypedDict, total=False):
@@ -54,7 +55,7 @@ _NAMES = {
 _PAYLOADS = frozenset({"system_instructions", "input_messages", "output_messages", "tool_definitions"})
 
 
-def attributes(max_payload_bytes: int, said: ModelCall) -> dict[str, Any]:
+def attributes(recorder: Recorder, said: ModelCall) -> dict[str, Any]:
     """The attributes for what is known; what is None is left out."""
     found: dict[str, Any] = {}
     for word, said_value in said.items():
@@ -64,10 +65,12 @@ def attributes(max_payload_bytes: int, said: ModelCall) -> dict[str, Any]:
         if word not in _NAMES:
             raise TypeError(f"record_llm() got an unexpected keyword argument {word!r}")
         if word in _PAYLOADS:
-            value = payload_text(encode(value).json, max_payload_bytes)
+            value = payload_text(recorder.redaction.plain(encode(value).json), recorder.max_payload_bytes)
         elif word == "finish_reasons":
             value = list(value)
         elif word == "cost_usd":
             value = float(value)
+        elif isinstance(value, str):
+            value = recorder.redaction.text(value)
         found[_NAMES[word]] = value
     return found

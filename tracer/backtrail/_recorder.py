@@ -22,8 +22,10 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from . import semconv
 from ._boundary import never_raise
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES, is_over, truncated_text
+from ._hashing import PLAIN_HASHING, Hashing
 from ._ids import PrivateIds
 from ._lifetime import in_forked_child
+from ._redaction import DEFAULT_REDACTION, Redaction
 from ._span import RecordedSpan
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ class Recorder:
     max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
     beside: Beside | None = None
     joins_global_provider: bool = False
+    redaction: Redaction = DEFAULT_REDACTION
+    hashing: Hashing = PLAIN_HASHING
 
     def start_root(self, name: str, trace_id: int, attributes: dict[str, Any], links: Sequence[Link]) -> RecordedSpan:
         context = SpanContext(trace_id, self.ids.generate_span_id(), False, _SAMPLED)

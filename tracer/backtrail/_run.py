@@ -12,6 +12,7 @@ import functools
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
@@ -22,6 +23,7 @@ from . import _agents, semconv
 from ._agent_context import AgentContext
 from ._boundary import logger, never_raise
 from ._codec import Encoded, encode
+from ._content import json_text
 from ._done import DONE, Done
 from ._lifetime import in_forked_child
 from ._lineage import Lineage
@@ -77,7 +79,7 @@ class RunRuntime:
         self.lineage_id = lineage_id or self.run_id
         self.info: RunInfo = RunInfo(self.run_id, name, self.lineage_id)
         self.lineage = Lineage.of_run(context, self.lineage_id, conversation_id)
-        self.attributes = self.lineage.attributes()
+        self.attributes = self.lineage.attributes(recorder.redaction)
         self.lock = threading.RLock()
         self.root_scope = Scope()
         self.state = State()
@@ -140,14 +142,44 @@ class RunRuntime:
     # --- Encoding ---------------------------------------------------------------------------------
 
     def encode(self, value: Any) -> Encoded:
-        """A value that a replay is meant to give back: says once if it cannot."""
+        """A value that a replay is meant to give back, redacted: says once if it cannot."""
+        return self.payload(value)[0]
+
+    def payload(self, value: Any) -> tuple[Encoded, str]:
+        """The same, and its JSON text."""
         encoded = encode(value)
         if not encoded.replayable:
             self._warn_unreplayable(encoded)
-        return encoded
+        text = json_text(encoded.json)
+        redaction = self.recorder.redaction
+        if redaction.is_suspect(text):
+            redacted = redaction.encoded(encoded)
+            return redacted, text if redacted is encoded else json_text(redacted.json)
+        return encoded, text
+
+    def input_payload(self, value: Any, strip: Callable[[Any], Any] | None) -> tuple[Any, str]:
+        """The JSON of a call's inputs, and its text. `strip` takes out of it what does not count."""
+        encoded = encode(value)
+        if not encoded.replayable:
+            self._warn_unreplayable(encoded)
+        json = encoded.json if strip is None else strip(encoded.json)
+        text = json_text(json)
+        redaction = self.recorder.redaction
+        if redaction.is_suspect(text):
+            json = redaction.json(json)
+            text = json_text(json)
+        return json, text
 
     def encode_error(self, error: BaseException) -> Encoded:
-        return Encoded(encode_error(error, lambda value: encode(value).json))
+        """An error as data, redacted; a replay raises it again."""
+        json = encode_error(error, lambda value: encode(value).json)
+        redacted = self.recorder.redaction.error(json)
+        return Encoded(json) if redacted is json else Encoded(redacted, replayable=False, reason="redacted")
+
+    def warn_of_redacted(self, name: str, encoded: Encoded) -> None:
+        """Say once for each step that a replay will not have its answer."""
+        if encoded.reason == "redacted":
+            _warn_once(f"what step {name} gave back was redacted, so a replay cannot give it back (docs/privacy.md)")
 
     def _warn_unreplayable(self, encoded: Encoded) -> None:
         message = f"{encoded.detail} cannot be kept in a recording ({encoded.reason}); a replay cannot give it back"

@@ -16,16 +16,16 @@ from . import _tasks, semconv
 from ._boundary import logger
 from ._checkpoint import snapshot
 from ._codec import encode, type_name
-from ._content import payload_text
+from ._content import limited, payload_text
 from ._foreign import join_global_provider
 from ._recorder import current_recorder
+from ._redaction import Redaction
 from ._replayed_run import end_attributes, replay_link, restore_state, start_attributes, take_start
 from ._run import RunRuntime, active_runs
 from ._run_context import RunContext, replaced
 from ._span import error_type
 from ._state import RUN_SCOPE, StateValue
 from ._version import __version__
-from .canonical import H
 
 if TYPE_CHECKING:
     pass
@@ -78,6 +78,7 @@ def start_run(
     recorder.pending(runtime.span)
     with runtime.lock:
         for key, value in (state or {}).items():
+            key = recorder.redaction.name(key)
             runtime.state.set(RUN_SCOPE, key, StateValue(runtime.encode(value), value, recorder.max_payload_bytes // 2))
         if replay is not None:
             restore_state(runtime.state, replay)
@@ -86,22 +87,28 @@ def start_run(
 
 
 def _start_attributes(runtime: RunRuntime, input_json: Any) -> dict[str, Any]:
-    recorded_context = context_json(runtime.context)
-    limit = runtime.recorder.max_payload_bytes
-    return {
+    recorder = runtime.recorder
+    redaction, hashing, limit = recorder.redaction, recorder.hashing, recorder.max_payload_bytes
+    input_json = redaction.json(input_json)
+    recorded_context = context_json(runtime.context, redaction)
+    attributes = {
         **runtime.attributes,
         semconv.KIND: "run",
         semconv.PROCESS: runtime.recorder.process,
         semconv.RUN_NAME: runtime.info.name,
         semconv.RUN_LINEAGE_ID: runtime.lineage_id,
         semconv.RUN_INPUT: payload_text(input_json, limit),
-        semconv.RUN_INPUT_HASH: H(input_json),
+        semconv.RUN_INPUT_HASH: hashing.hash(input_json),
         semconv.RUN_CONTEXT: payload_text(recorded_context, limit),
-        semconv.RUN_CONTEXT_HASH: H(recorded_context["fields"]),
+        semconv.RUN_CONTEXT_HASH: hashing.hash(recorded_context["fields"]),
+        semconv.RUN_REDACTION: redaction.description,
         semconv.WIRE: WIRE,
         semconv.SDK_VERSION: __version__,
         semconv.PYTHON: platform.python_version(),
     }
+    if hashing.key_id is not None:
+        attributes[semconv.RUN_HASH_KEY_ID] = hashing.key_id
+    return attributes
 
 
 def finish(runtime: RunRuntime, result: Any) -> None:
@@ -109,8 +116,8 @@ def finish(runtime: RunRuntime, result: Any) -> None:
     if runtime.status != "open":
         return
     value = runtime.given_result[0] if runtime.given_result is not None else result
-    encoded = runtime.encode(value)
-    _end(runtime, "completed", {semconv.RUN_RESULT: payload_text(encoded.json, runtime.recorder.max_payload_bytes)})
+    _, text = runtime.payload(value)
+    _end(runtime, "completed", {semconv.RUN_RESULT: limited(text, runtime.recorder.max_payload_bytes)})
 
 
 def finish_failed(runtime: RunRuntime, error: BaseException) -> None:
@@ -154,10 +161,10 @@ def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
         runtime.recorder.flush(5.0)
 
 
-def context_json(context: RunContext) -> dict[str, Any]:
+def context_json(context: RunContext, redaction: Redaction) -> dict[str, Any]:
     """A context as data: its fields, and the names of those that are services."""
     names = getattr(type(context), "__dataclass_fields__", None) or ("query", "metadata")
-    fields = {name: encode(getattr(context, name, None)).json for name in names}
+    fields = redaction.json({name: encode(getattr(context, name, None)).json for name in names})
     opaque = [name for name, encoded in fields.items() if isinstance(encoded, dict) and encoded.get("$t") == "opaque"]
     data = {name: encoded for name, encoded in fields.items() if name not in opaque}
     return {"type": type_name(type(context)), "fields": data, "opaque": opaque}

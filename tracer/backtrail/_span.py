@@ -20,6 +20,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 
+from ._boundary import never_raise
 from ._modules import module_name
 from ._recorded_errors import message_of
 from ._version import __version__
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 UNSET = Status(StatusCode.UNSET)
 SCOPE = InstrumentationScope("backtrail", __version__)
+
+_cleaning = never_raise("setting attributes")
 
 _MAX_FRAMES = 100
 
@@ -86,26 +89,29 @@ class RecordedSpan(trace.Span):
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         if self.end_time is None:
-            self.attributes.update(BoundedAttributes(attributes=attributes))
+            self.attributes.update(self._cleaned(attributes))
 
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         if self.end_time is None:
             if self._events is None:
                 self._events = []
-            cleaned = BoundedAttributes(attributes=attributes)
-            self._events.append(Event(name, cleaned, timestamp or self.recorder.clock()))
+            name = self.recorder.redaction.text(name)
+            self._events.append(Event(name, self._cleaned(attributes), timestamp or self.recorder.clock()))
 
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
         if self.end_time is None and context.is_valid:
-            self.links = (*self.links, Link(context, BoundedAttributes(attributes=attributes)))
+            self.links = (*self.links, Link(context, self._cleaned(attributes)))
 
     def update_name(self, name: str) -> None:
         if self.end_time is None:
-            self.name = name
+            self.name = self.recorder.redaction.text(name)
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         if self.end_time is None:
-            self._status = status if isinstance(status, Status) else Status(status, description)
+            status = status if isinstance(status, Status) else Status(status, description)
+            if status.description is not None:
+                status = Status(status.status_code, self.recorder.redaction.text(status.description))
+            self._status = status
 
     def record_exception(
         self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
@@ -120,7 +126,15 @@ class RecordedSpan(trace.Span):
 
     def set_error(self, error: BaseException) -> None:
         self.record_exception(error, escaped=True)
-        self._status = Status(StatusCode.ERROR, f"{type(error).__name__}: {message_of(error)}")
+        self.set_status(StatusCode.ERROR, f"{type(error).__name__}: {message_of(error)}")
+
+    def _cleaned(self, attributes: Mapping[str, Any] | None) -> BoundedAttributes:
+        redact = self.recorder.redaction.attribute
+        with _cleaning:
+            return BoundedAttributes(
+                attributes={name: redact(name, value) for name, value in (attributes or {}).items()}
+            )
+        return BoundedAttributes()
 
     def end(self, end_time: int | None = None) -> None:
         if self.end_time is not None:

@@ -17,7 +17,7 @@ from . import _llm, semconv
 from ._block import Block
 from ._boundary import never_raise
 from ._codec import Encoded
-from ._content import payload_text
+from ._content import limited, payload_text
 from ._done import DONE, Done
 from ._identity import StepCall, idempotency_key
 from ._llm import ModelCall
@@ -144,7 +144,7 @@ class StepContext(Block):
         this.record_llm(provider="openai", request_model="gpt-4o-mini", input_tokens=812, output_tokens=40)
         """
         with never_raise("recording a model call"):
-            attributes = _llm.attributes(self.runtime.recorder.max_payload_bytes, said)
+            attributes = _llm.attributes(self.runtime.recorder, said)
             self.runtime.totals.add_usage(said.get("input_tokens"), said.get("output_tokens"), said.get("cost_usd"))
             if self.span is not None and self.span.is_recording():
                 self.span.attributes.update(attributes)
@@ -212,10 +212,10 @@ class StepContext(Block):
         if self.status != "open":
             return
         runtime = self._position.runtime
-        encoded = runtime.encode(result)
+        encoded, text = runtime.payload(result)
         ending = self._ending("completed", encoded)
         if self.plan.capture:
-            ending[semconv.STEP_RESULT] = text = payload_text(encoded.json, runtime.recorder.max_payload_bytes)
+            ending[semconv.STEP_RESULT] = text = limited(text, runtime.recorder.max_payload_bytes)
             if text.startswith('{"$t":"truncated"'):
                 ending[semconv.STEP_REPLAYABLE] = False
                 ending[semconv.STEP_UNREPLAYABLE_REASON] = "too_large"
@@ -249,6 +249,7 @@ class StepContext(Block):
         ending: dict[str, Any] = {semconv.STEP_STATUS: status, semconv.STEP_REPLAYABLE: encoded.replayable}
         if not encoded.replayable:
             ending[semconv.STEP_UNREPLAYABLE_REASON] = encoded.reason
+            self.runtime.warn_of_redacted(self.call.name, encoded)
         if self.tokens_used is not None:
             ending[semconv.STEP_TOKENS] = self.tokens_used
         if self.cost_usd is not None:

@@ -18,12 +18,11 @@ from opentelemetry.trace import SpanKind
 from . import semconv
 from ._agent_context import AgentContext
 from ._codec import type_name
-from ._content import payload_text
+from ._content import limited
 from ._identity import StepCall, ident_text, json_string, loose_key, step_key
 from ._replayed_step import attend, find_result
 from ._scope import Position
 from ._step_context import StepContext
-from .canonical import HASH_ALG, H
 
 SideEffect = Literal["none", "idempotent", "unsafe"]
 
@@ -87,7 +86,6 @@ class StepPlan:
             semconv.KIND: "step",
             semconv.STEP_NAME: name,
             semconv.STEP_KIND: str(self.kind),
-            semconv.STEP_HASH_ALG: HASH_ALG,
             semconv.STEP_SIDE_EFFECT: side_effect,
         }
         optional = {
@@ -104,10 +102,12 @@ class StepPlan:
         """Name and number one call. `inputs` are the bound inputs; `strip` takes defaults out of their encoding."""
         runtime = position.runtime
         agent = position.agent or runtime.default_agent()
-        encoded = runtime.encode(inputs)
-        input_json = strip(encoded.json) if strip is not None else encoded.json
-        input_hash = H(input_json)
+        recorder = runtime.recorder
+        input_json, input_text = runtime.input_payload(inputs, strip)
+        input_hash = recorder.hashing.hash(input_json)
         explicit_key = self._explicit_key(inputs)
+        if explicit_key is not None:
+            explicit_key = recorder.redaction.name(explicit_key)
         ident = ident_text(explicit_key, input_hash)
         scope = position.scope
         counted = (agent.key, self.name, self.version, ident)
@@ -132,7 +132,7 @@ class StepPlan:
             self.code_hash,
             is_ambiguous,
         )
-        attributes = self._start_attributes(agent, call, input_json)
+        attributes = self._start_attributes(agent, call, input_text)
         parent = runtime.parent_span()
         if agent.is_default and agent.span is not None and parent is runtime.span.context:
             parent = agent.span.context
@@ -142,7 +142,7 @@ class StepPlan:
         agent.steps.append(step)
         return step
 
-    def _start_attributes(self, agent: AgentContext, call: StepCall, input_json: Any) -> dict[str, Any]:
+    def _start_attributes(self, agent: AgentContext, call: StepCall, input_text: str) -> dict[str, Any]:
         recorder = agent.runtime.recorder
         attributes: dict[str, Any] = {
             **agent.attributes,
@@ -152,11 +152,12 @@ class StepPlan:
             semconv.STEP_LOOSE_KEY: call.loose_key,
             semconv.STEP_SCOPE: call.scope,
             semconv.STEP_INPUT_HASH: call.input_hash,
+            semconv.STEP_HASH_ALG: recorder.hashing.alg,
             semconv.STEP_OCCURRENCE: call.occurrence,
             semconv.STEP_SEQ_START: call.seq_start,
         }
         if self.capture:
-            attributes[semconv.STEP_INPUT] = payload_text(input_json, recorder.max_payload_bytes)
+            attributes[semconv.STEP_INPUT] = limited(input_text, recorder.max_payload_bytes)
         if call.explicit_key is not None:
             attributes[semconv.STEP_EXPLICIT_KEY] = call.explicit_key
             if self.kind is StepKind.TOOL_CALL and self.key is None:

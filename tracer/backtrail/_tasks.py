@@ -94,7 +94,7 @@ class Branch:
     """`with ctx.branch("eu"):` names the scope of the steps in the block."""
 
     def __init__(self, position: Position, key: str) -> None:
-        self._inner = _within(position, "branch", key)
+        self._inner = _within(position, "branch", position.runtime.recorder.redaction.name(key))
         self._opened: contextvars.Token[Position | None] | None = None
 
     def __enter__(self) -> None:

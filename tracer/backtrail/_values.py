@@ -55,9 +55,8 @@ class _Bare:
 
 def pretty_value(encoded: object, *, width: int) -> str:
     """On one line where it fits; text alone stands without quotes."""
-    if isinstance(encoded, str):
-        return encoded
-    return pretty_repr(_show(encoded), max_width=width, expand_all=False)
+    shown = _show(encoded)
+    return shown if isinstance(shown, str) else pretty_repr(shown, max_width=width, expand_all=False)
 
 
 def _show(encoded: object) -> object:
@@ -80,6 +79,8 @@ def _show_tagged(encoded: Mapping[str, Any]) -> object:
             return _Bare(str(value))
         case "map" if isinstance(value, list):
             return _Bare("{" + ", ".join(f"{_show(key)!r}: {_show(item)!r}" for key, item in value) + "}")
+        case "redacted":
+            return str(value)
         case "truncated" if isinstance(value, dict):
             return _Bare(f"<{value.get('bytes', '?')} bytes, too long to record>")
         case "enum":

@@ -19,7 +19,9 @@ from . import semconv
 from ._boundary import never_raise
 from ._clean import clean
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES
+from ._hashing import hashing_of
 from ._recorder import Recorder, current_recorder, set_current_recorder
+from ._redaction import Redact, redaction_of
 from ._span import RecordedSpan
 
 FIRST_NANOSECOND = 1_700_000_000_000_000_000
@@ -86,7 +88,11 @@ class CapturedSpans(list[ReadableSpan]):
 
 @contextmanager
 def capture_spans(
-    *, strict: bool = True, max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
+    *,
+    strict: bool = True,
+    max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+    redact: Redact = None,
+    hash_key: bytes | None = None,
 ) -> Iterator[CapturedSpans]:
     """Record into a list instead of sending. Ids count from 1; each look at the clock is one second later."""
     spans = CapturedSpans()
@@ -98,6 +104,8 @@ def capture_spans(
         clock=lambda: FIRST_NANOSECOND + next(seconds) * _SECOND,
         process="00000001",
         max_payload_bytes=max_payload_bytes,
+        redaction=redaction_of(redact, hash_key),
+        hashing=hashing_of(hash_key),
     )
     previous, was_strict = current_recorder(), never_raise.is_strict
     set_current_recorder(recorder)
