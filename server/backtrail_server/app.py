@@ -1,15 +1,16 @@
-"""create_app(settings): opens the parts in order, closes them in reverse.
+"""Opens the parts in order, closes them in reverse: create_app(settings), or create_guest_app(settings).
 
     folder → gRPC port → store → inbox → writer → receivers
 
 The writer stops before the inbox closes, the inbox before the store, and the receivers before all of them.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry
 
 import backtrail_ingest
@@ -22,26 +23,65 @@ from backtrail_server.pricing import learning_prices
 from backtrail_server.settings import Settings
 from backtrail_store import open_store
 
+# Whoever receives spans must not make any about it: each request would bring the next one.
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+
 
 def create_app(settings: Settings) -> FastAPI:
+    """For a process of our own: with a gRPC port, a place for temporary files, and memory given back."""
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.registry = CollectorRegistry()
-        ledger = Ledger(app.state.registry)
         with owned_folder(settings.data) as folder:
             keep_temporary_files_in(folder)
-            async with grpc_receiver(settings) as grpc:
-                with open_store(settings.store_dsn) as store, inbox_of(settings, ledger) as inbox:
-                    store.migrate()
-                    async with running_writer(inbox, store, batch_bytes=settings.batch_bytes) as writer:
-                        admission = admission_to(inbox, settings, ledger)
-                        app.state.store, app.state.inbox, app.state.admission = store, inbox, admission
-                        app.state.grpc_port = grpc.port
-                        app.state.readiness = [lambda: inbox.trouble, lambda: writer.trouble]
-                        async with learning_prices(store), giving_memory_back(ledger), grpc.serving(admission):
-                            yield
+            async with grpc_receiver(settings) as grpc, opened_parts(app, settings) as admission:
+                app.state.grpc_port = grpc.port
+                async with giving_memory_back(admission.ledger), grpc.serving(admission):
+                    yield
 
-    app = FastAPI(title="Backtrail", version=version("backtrail-server"), lifespan=lifespan, redirect_slashes=False)
+    return app_living(lifespan)
+
+
+def create_guest_app(settings: Settings) -> FastAPI:
+    """For somebody else's process, whose environment, memory and other ports are left alone."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with owned_folder(settings.data):
+            async with opened_parts(app, settings):
+                yield
+
+    return app_living(lifespan)
+
+
+@asynccontextmanager
+async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admission]:
+    app.state.registry = CollectorRegistry()
+    ledger = Ledger(app.state.registry)
+    with open_store(settings.store_dsn) as store, inbox_of(settings, ledger) as inbox:
+        store.migrate()
+        async with running_writer(inbox, store, batch_bytes=settings.batch_bytes) as writer:
+            admission = admission_to(inbox, settings, ledger)
+            app.state.store, app.state.inbox, app.state.admission = store, inbox, admission
+            app.state.readiness = [lambda: inbox.trouble, lambda: writer.trouble]
+            async with learning_prices(store):
+                yield admission
+
+
+def app_living(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    app = FastAPI(
+        title="Backtrail",
+        version=version("backtrail-server"),
+        lifespan=lifespan,
+        redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
+    )
     app.router.routes.extend(backtrail_ingest.create_router().routes)
     app.include_router(backtrail_query.create_router())
     backtrail_query.errors.install(app)

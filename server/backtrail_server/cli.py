@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from backtrail_ingest.errors import InboxUnusable
 from backtrail_ingest.ports import PortInUse
 from backtrail_server.errors import CannotStart
-from backtrail_server.settings import Settings
+from backtrail_server.settings import Settings, describe
 from backtrail_store.errors import StoreError
 
 SERVE_FLAGS = ("host", "port", "grpc_port", "data", "store")
@@ -85,8 +85,3 @@ def check(settings: Settings) -> int:
 def complain(sentence: str) -> int:
     print(f"backtrail-server: {sentence}", file=sys.stderr)
     return 2
-
-
-def describe(error: ValidationError) -> str:
-    faults = error.errors(include_url=False)
-    return "; ".join(f"BACKTRAIL_{str(fault['loc'][0]).upper()}={fault['input']!r}: {fault['msg']}" for fault in faults)

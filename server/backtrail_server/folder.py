@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from backtrail_server.errors import DataFolderInUse, DataFolderNotWritable
 
@@ -21,15 +22,6 @@ def make_folder(folder: Path) -> None:
         raise DataFolderNotWritable(f"the data folder {folder} cannot be made: {error.strerror}") from error
 
 
-def work_in(folder: Path) -> None:
-    """For a process of our own: the embedded engine puts its copy of the wire schema into the working directory."""
-    make_folder(folder)
-    try:
-        os.chdir(folder)
-    except OSError as error:
-        raise DataFolderNotWritable(f"the data folder {folder} cannot be entered: {error.strerror}") from error
-
-
 @contextmanager
 def owned_folder(folder: Path) -> Iterator[Path]:
     """The kernel lets go of the lock when the process ends, however it ends."""
@@ -38,7 +30,7 @@ def owned_folder(folder: Path) -> Iterator[Path]:
         lock = (folder / "lock").open("a+")
     except OSError as error:
         raise DataFolderNotWritable(f"the data folder {folder} cannot be written: {error.strerror}") from error
-    with lock:
+    with lock, kept_from_children(lock):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -49,6 +41,25 @@ def owned_folder(folder: Path) -> Iterator[Path]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield folder
+
+
+@contextmanager
+def kept_from_children(lock: TextIO) -> Iterator[None]:
+    """A forked child that outlives its parent must not own the folder on."""
+    _locks.add(lock)
+    try:
+        yield
+    finally:
+        _locks.discard(lock)
+
+
+def _close_locks() -> None:
+    for lock in _locks:
+        lock.close()
+
+
+_locks: set[TextIO] = set()
+os.register_at_fork(after_in_child=_close_locks)
 
 
 def keep_temporary_files_in(folder: Path) -> None:

@@ -16,7 +16,6 @@ from fastapi import FastAPI
 
 from backtrail_ingest.ports import listening_socket
 from backtrail_server.app import create_app
-from backtrail_server.folder import work_in
 from backtrail_server.memory import collect_seldom, keep_freed_memory
 from backtrail_server.settings import Settings
 
@@ -43,7 +42,6 @@ class Server(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Returns after SIGTERM or SIGINT, with everything closed."""
     keep_freed_memory()
-    work_in(settings.data)
     http_socket = listening_socket(settings.host, settings.port, setting="--port or BACKTRAIL_PORT")
     with http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(serve_on(http_socket, settings))

@@ -5,7 +5,7 @@ environment, flags → cli → **settings** → process, app (which hand on numb
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -58,3 +58,8 @@ class Settings(BaseSettings):
     @property
     def inbox_path(self) -> Path:
         return self.data / "inbox.sqlite"
+
+
+def describe(error: ValidationError) -> str:
+    faults = error.errors(include_url=False)
+    return "; ".join(f"BACKTRAIL_{str(fault['loc'][0]).upper()}={fault['input']!r}: {fault['msg']}" for fault in faults)

@@ -30,6 +30,7 @@ from backtrail_store.errors import (
     StoreUnavailable,
     UnknownStoreScheme,
 )
+from backtrail_store.forked import keep_from_children
 
 DEFAULT_DATABASE = "backtrail"
 
@@ -98,9 +99,11 @@ def _connect_embedded(folder: Path) -> Client:
     except OSError as exc:
         raise StoreNotWritable(f"The folder {folder} cannot be written: {exc.strerror}.") from exc
     try:
-        return create_client(interface="chdb", path=str(folder))
+        client = create_client(interface="chdb", path=str(folder))
     except (ProgrammingError, DatabaseError, RuntimeError) as exc:
         raise StoreInUse(f"The folder {folder} does not open; another process may own it: {_first_line(exc)}") from exc
+    keep_from_children(client)
+    return client
 
 
 def _connect_server(address: Address) -> Client:
@@ -128,6 +131,7 @@ class ClientPool:
         self._size = size
         self._is_closed = False
         self._address = address
+        self.is_embedded = address.folder is not None
 
     @contextmanager
     def borrow(self) -> Iterator[Client]:

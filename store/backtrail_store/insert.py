@@ -11,11 +11,12 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from backtrail_store.client import ClientPool
 from backtrail_store.errors import BatchRefused, StoreError
 
-ENVELOPE_PROTO = (resources.files("backtrail_store") / "schema" / "envelope.proto").read_text()
+ENVELOPE_PROTO = resources.files("backtrail_store") / "schema" / "envelope.proto"
 
+# An engine in this process reads the file; of a text it would leave a copy in the program's working directory.
+_SCHEMA_FILE = {"format_schema_source": "file", "format_schema": str(ENVELOPE_PROTO)}
+_SCHEMA_TEXT = {"format_schema_source": "string", "format_schema": ENVELOPE_PROTO.read_text()}
 _SETTINGS: dict[str, object] = {
-    "format_schema_source": "string",
-    "format_schema": ENVELOPE_PROTO,
     "format_schema_message_name": "Batch",
     "input_format_protobuf_oneof_presence": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
@@ -59,7 +60,9 @@ def insert(clients: ClientPool, batch: Batch) -> None:
                 "otlp_in",
                 insert_block=batch.body,
                 fmt="ProtobufSingle",
-                settings=_SETTINGS | {"insert_deduplication_token": batch.token},
+                settings=_SETTINGS
+                | (_SCHEMA_FILE if clients.is_embedded else _SCHEMA_TEXT)
+                | {"insert_deduplication_token": batch.token},
             )
     except StoreError as error:
         if isinstance(error.__cause__, DatabaseError) and _is_data_at_fault(error.__cause__):

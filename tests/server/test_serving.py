@@ -40,16 +40,19 @@ def test_the_ready_line_names_addresses_and_folder(tmp_path: Path) -> None:
         assert httpx.get(f"{server.url}/readyz").status_code == 200
 
 
-def test_nothing_is_written_outside_the_data_folder(tmp_path: Path) -> None:
-    temporary = tmp_path / "system-tmp"
+def test_nothing_is_written_outside_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary, working = tmp_path / "system-tmp", tmp_path / "working"
     temporary.mkdir()
-    with running_server(tmp_path / "data", env=os.environ | {"TMPDIR": str(temporary)}) as server:
+    working.mkdir()
+    monkeypatch.chdir(working)
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    with running_server(tmp_path / "data", env=environment) as server:
         body = otlp_request(plain_span()).SerializeToString()
         httpx.post(f"{server.url}/v1/traces", content=body, headers=PROTOBUF)
         while not httpx.get(f"{server.url}/api/v1/traces/{TRACE_ID.hex()}").is_success:
             time.sleep(0.02)
         assert list(temporary.iterdir()) == []
-        assert Path(f"/proc/{server.process.pid}/cwd").readlink() == tmp_path / "data"
+        assert list(working.iterdir()) == []
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])

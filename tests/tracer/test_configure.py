@@ -76,6 +76,13 @@ def test_the_key_is_sent_whatever_stands_in_netrc(tmp_path: Path) -> None:
         assert receiver.headers[0]["authorization"] == "Bearer k-1"
 
 
+def test_no_proxy_stands_between_the_program_and_its_own_computer() -> None:
+    with receiving() as receiver:
+        proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), "http://127.0.0.1:1")
+
+        assert run_program({"endpoint": receiver.url}, **proxies) == "True"
+
+
 def test_an_endpoint_for_traces_is_taken_as_it_is() -> None:
     with receiving() as receiver:
         run_program({}, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{receiver.url}/v1/traces")

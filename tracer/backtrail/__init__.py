@@ -27,6 +27,7 @@ from ._current import (
 )
 from ._decorators import agent, run, step, tool
 from ._effects import generate_id, now_utc
+from ._local import init_local
 from ._propagation import extract, inject
 from ._run_context import RunContext
 from ._step_context import StepContext
@@ -58,6 +59,7 @@ __all__ = [
     "has_active_agent",
     "has_active_client",
     "has_active_run",
+    "init_local",
     "inject",
     "now_utc",
     "run",

@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from ._boundary import complain
+from ._loopback import is_loopback
 
 EXPORT_THREAD = "backtrail-export"
 
@@ -77,6 +78,7 @@ class OtlpDelivery:
     def renew(self) -> None:
         """A new connection; a forked process must not share its parent's."""
         session = requests.Session()
+        session.trust_env = not is_loopback(self.endpoint)
         # Without this, requests looks into ~/.netrc at each call, and what it finds there wins over our key.
         session.auth = _as_it_is
         session.hooks["response"].append(self._note_answer)

@@ -29,6 +29,7 @@ from backtrail._answers import (
     StateView,
     Trace,
 )
+from backtrail._loopback import is_loopback
 from backtrail._recorder import current_recorder
 from backtrail._replaying import POLL_SECONDS, SETTLE_SECONDS, Replaying
 from backtrail.errors import ApiError, CheckpointGapError, CheckpointNotFoundError, ServerUnreachableError
@@ -52,7 +53,12 @@ class Client(Replaying):
         self.endpoint = (endpoint or default_endpoint()).rstrip("/")
         api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.Client(base_url=self.endpoint, headers=headers, timeout=TIMEOUT_SECONDS)
+        self._http = httpx.Client(
+            base_url=self.endpoint,
+            headers=headers,
+            timeout=TIMEOUT_SECONDS,
+            trust_env=not is_loopback(self.endpoint),
+        )
         # The one `configure()` made may be replaced by its next call, with nobody left to close it.
         weakref.finalize(self, self._http.close)
 

@@ -10,6 +10,8 @@
     ├── CheckpointError                  a checkpoint could not be made durable, or not be loaded
     │   ├── CheckpointNotFoundError
     │   └── CheckpointGapError           records are missing: the state there cannot be known
+    ├── LocalServerError                 init_local() cannot serve from inside this process
+    │   └── ServerNotInstalledError      also an ImportError
     ├── ApiError                         the server refused a request
     └── ServerUnreachableError           nobody answers at the endpoint
 
@@ -75,6 +77,14 @@ class CheckpointGapError(CheckpointError):
     """Records are missing before this point, so the state there cannot be known."""
 
 
+class LocalServerError(BacktrailError):
+    """`init_local()` cannot serve from inside this process; the message is the server's own and says why."""
+
+
+class ServerNotInstalledError(LocalServerError, ImportError):
+    """`init_local()` needs the distribution `backtrail-server` beside the SDK."""
+
+
 class ApiError(BacktrailError):
     """The server refused a request; `.status` is its HTTP status, the message its own words."""
 
@@ -94,10 +104,12 @@ __all__ = [
     "CheckpointGapError",
     "CheckpointNotFoundError",
     "LiveCallBlockedError",
+    "LocalServerError",
     "RecordedError",
     "ReplayDivergenceError",
     "ReplayError",
     "ResultNotReplayableError",
+    "ServerNotInstalledError",
     "ServerUnreachableError",
     "UnknownOutcomeError",
 ]

@@ -1,0 +1,157 @@
+"""The server inside somebody else's program: a thread, a free port of the loopback, a folder.
+
+    backtrail.init_local → (entry point) → **local** → app
+
+The program stays as it is: no signal is caught, no logger set up, no variable or working directory changed. A child
+that the program forks is a client like any other: it leaves the engine alone and speaks HTTP to its parent.
+"""
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from weakref import WeakSet
+
+import uvicorn
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
+from pydantic import ValidationError
+
+from backtrail_ingest import Ledger
+from backtrail_server.app import create_guest_app
+from backtrail_server.errors import CannotStart
+from backtrail_server.folder import make_folder
+from backtrail_server.own_threads import OwnThreads
+from backtrail_server.process import KEEP_ALIVE_SECONDS, new_loop
+from backtrail_server.settings import Settings, describe
+
+HOST = "127.0.0.1"
+THREAD = "backtrail-server"
+GRACE_SECONDS = 1
+POOL_THREADS = 2
+SETTLE_PAUSE = 0.005
+
+
+def serve_in_thread(folder: Path) -> "LocalServer":
+    """Returns when it serves. Raises what `backtrail-server serve` would say: CannotStart, StoreError, …"""
+    try:
+        settings = Settings(host=HOST, port=0, data=folder, store="")
+    except ValidationError as error:
+        raise CannotStart(describe(error)) from error
+    make_folder(settings.data)
+    keep_out_of_git(settings.data)
+    server = LocalServer(settings)
+    let_ctrl_z_stop()
+    return server
+
+
+class LocalServer:
+    """Serves from its own thread until it is told to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._socket = socket.create_server((HOST, 0))
+        self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
+        self._ready: Future[uvicorn.Server] = Future()
+        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
+        self._thread.start()
+        try:
+            self._server = self._ready.result()
+        except Exception:
+            self._socket.close()
+            raise
+        _servers.add(self)
+
+    def settle(self, timeout: float) -> None:
+        """Waits until what was acknowledged is readable too."""
+        deadline = time.monotonic() + timeout
+        while self._ledger.spans.waiting and time.monotonic() < deadline:
+            time.sleep(SETTLE_PAUSE)
+
+    def stop(self, timeout: float) -> None:
+        """What was acknowledged is on disk, whether or not the store has it in this time."""
+        _servers.discard(self)
+        self._server.should_exit = True
+        self._thread.join(timeout)
+
+    def leave(self) -> None:
+        """In a forked child: without this, its parent's port would stay open as long as the child lives."""
+        os.close(self._socket.detach())
+
+    def _run(self) -> None:
+        # What instrumentation the program has for web servers and databases is meant for its own.
+        attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        loop = new_loop()
+        loop.set_default_executor(OwnThreads(POOL_THREADS))
+        try:
+            loop.run_until_complete(self._serve())
+        except BaseException as error:
+            if not self._ready.done():
+                self._ready.set_exception(error)
+            else:
+                logging.getLogger(__name__).exception("the local server ended")
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    async def _serve(self) -> None:
+        app = create_guest_app(self._settings)
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        async with app.router.lifespan_context(app):
+            self._ledger: Ledger = app.state.admission.ledger
+            await _Server(config, self._ready).serve(sockets=[self._socket])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: "Future[uvicorn.Server]") -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready.set_result(self)
+
+
+def keep_out_of_git(folder: Path) -> None:
+    """A recording does not belong into the program's repository."""
+    ignore = folder / ".gitignore"
+    if not any(folder.iterdir()):
+        ignore.write_text("*\n")
+
+
+def let_ctrl_z_stop() -> None:
+    """The embedded engine catches SIGTSTP, besides the signals of crashes, and goes on: Python's word counts again."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTSTP, signal.getsignal(signal.SIGTSTP))
+
+
+def _is_not_ours(record: logging.LogRecord) -> bool:
+    return record.threadName != THREAD or record.levelno >= logging.WARNING
+
+
+# The program may log at INFO, and may well have a uvicorn of its own; that ours serves is no news in there.
+for _name in ("uvicorn.access", "uvicorn.error"):
+    logging.getLogger(_name).addFilter(_is_not_ours)
+
+_servers: "WeakSet[LocalServer]" = WeakSet()
+
+
+def _after_fork() -> None:
+    for server in list(_servers):
+        server.leave()
+
+
+os.register_at_fork(after_in_child=_after_fork)
