@@ -187,7 +187,7 @@ def test_a_context_argument_that_is_none_of_ours_is_the_functions_own() -> None:
 
     @backtrail.run
     def open_to_all(query: str, **more: Any) -> tuple[bool, str]:
-        return more["context"] is words, backtrail.get_current_run_context().query
+        return more["context"] == words, backtrail.get_current_run_context().query
 
     words = RunContext(query="the context's words")
     with capture_spans() as spans:

@@ -16,11 +16,13 @@ import typing as _typing
 from ._agent_context import AgentContext
 from ._checkpoint import Checkpoint
 from ._configure import configure, flush, shutdown
+from ._context_text import Restored
 from ._current import (
     get_current_agent_context,
     get_current_client,
     get_current_run_context,
     get_current_step_context,
+    get_current_tool_context,
     has_active_agent,
     has_active_client,
     has_active_run,
@@ -32,6 +34,7 @@ from ._propagation import extract, inject
 from ._run_context import RunContext
 from ._step_context import StepContext
 from ._steps import StepKind
+from ._tool_context import ToolContext
 from ._version import __version__
 
 if _typing.TYPE_CHECKING:
@@ -43,9 +46,11 @@ __all__ = [
     "Checkpoint",
     "Client",
     "ReplayResult",
+    "Restored",
     "RunContext",
     "StepContext",
     "StepKind",
+    "ToolContext",
     "__version__",
     "agent",
     "configure",
@@ -56,6 +61,7 @@ __all__ = [
     "get_current_client",
     "get_current_run_context",
     "get_current_step_context",
+    "get_current_tool_context",
     "has_active_agent",
     "has_active_client",
     "has_active_run",

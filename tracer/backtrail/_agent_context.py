@@ -25,6 +25,7 @@ from ._lineage import Lineage
 from ._run_context import RunContext
 from ._scope import Position, current_position
 from ._span import RecordedSpan, error_type
+from ._tool_context import ToolContext
 
 if TYPE_CHECKING:
     from ._run import RunRuntime
@@ -79,6 +80,7 @@ class AgentContext(Block):
         self.status = "open"
         self.steps: deque[StepContext] = deque(maxlen=_STEPS_KEPT)
         self.span: RecordedSpan | None = None
+        self._seq_start = 0
         self._context = context
         self._planned = planned
         self._given: Any = _NOTHING
@@ -169,13 +171,18 @@ class AgentContext(Block):
             return Position(self.runtime, self._context, self, None, self.runtime.root_scope)
         return position if position.agent is self else position._replace(agent=self)
 
+    @property
+    def last_seq(self) -> int:
+        """When this agent last began something: itself, or a step."""
+        return self.steps[-1].call.seq_start if self.steps else self._seq_start
+
     def provide(self, cls: type) -> Any:
         """The context of this class as the agent's body sees it, or None."""
         if issubclass(cls, AgentContext):
             return self
         if issubclass(cls, RunContext):
             return self._context if isinstance(self._context, cls) else None
-        return None
+        return ToolContext.at(self._inside) if issubclass(cls, ToolContext) else None
 
     def start(self) -> RecordedSpan:
         """Start the span; the second time, nothing."""
@@ -190,6 +197,7 @@ class AgentContext(Block):
     def _start_attributes(self) -> dict[str, Any]:
         planned = self._planned
         redaction = self.runtime.recorder.redaction
+        self._seq_start = self.runtime.tick()
         attributes: dict[str, Any] = {
             **self.attributes,
             semconv.KIND: "agent",
@@ -198,7 +206,7 @@ class AgentContext(Block):
             semconv.AGENT_NAME: self.name,
             semconv.AGENT_IS_DEFAULT: self.is_default,
             semconv.AGENT_DEPTH: self.agent.depth,
-            semconv.AGENT_SEQ_START: self.runtime.tick(),
+            semconv.AGENT_SEQ_START: self._seq_start,
         }
         if self.parent is not None:
             attributes[semconv.AGENT_PARENT_KEY] = self.parent.key
@@ -214,10 +222,12 @@ class AgentContext(Block):
 
     def enter(self) -> None:
         """Start the agent and make it current."""
-        span = self.start()
+        self.become_current(self._inside, self.start())
+
+    @property
+    def _inside(self) -> Position:
         position = self._planned.position
-        inner = Position(self.runtime, self._context, self, position.step, position.scope)
-        self.become_current(inner, span)
+        return Position(self.runtime, self._context, self, position.step, position.scope)
 
     def leave(self, result: Any) -> None:
         """The body returned: record its result, or the one given by hand."""

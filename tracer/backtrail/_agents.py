@@ -11,9 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._agent_context import AgentContext, AgentInfo, PlannedAgent
+from ._boundary import complain
 from ._codec import encode
 from ._deltas import set_state
 from ._identity import AgentPath, agent_key
+from ._remembered import remember
 from ._scope import Position
 from ._state import RUN_SCOPE
 
@@ -44,9 +46,14 @@ def plan_agent(
     lineage = parent.lineage.delegate(key, runtime.lineage_id) if parent else runtime.lineage
     if context is not None:
         lineage = lineage.with_context(context)
+    if lineage.is_too_deep:
+        complain(name, "agent %s is at depth %d, past the max_depth of %d", name, lineage.depth, lineage.max_depth)
     info = AgentInfo(key, name, path, lineage.depth, config_id)
     planned = PlannedAgent(position, runtime.parent_span(), input_json, metadata)
-    return AgentContext(runtime, context or position.context, info, lineage, parent, planned)
+    own = (context or position.context)._standing_at(lineage)
+    if own is not position.context:
+        remember(own, runtime.remembered)
+    return AgentContext(runtime, own, info, lineage, parent, planned)
 
 
 def join_as_agent(

@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ._context_text import Restored
+from ._fields import read_field
 from ._run_context import RunContext, replaced
 from ._signature import Signature
+
+HandedOver = RunContext | Restored[Any] | None
 
 
 def context_for(
@@ -18,36 +22,49 @@ def context_for(
     """The context of a run or agent: the one handed over, with the query kept; else the current; else a new one."""
     if given is None:
         return current if current is not None else wanted()
-    if current is not None and current.query and not given.query:
-        return replaced(given, query=current.query)
+    if current is not None and (query := read_field(current, "query")) and not read_field(given, "query"):
+        return replaced(given, query=query)
     return given
 
 
-def check_context(context: object) -> None:
-    if context is not None and not isinstance(context, RunContext):
-        raise TypeError(f"the context of a run is a RunContext, not {type(context).__name__}")
+def check_context(handed: object) -> None:
+    if handed is not None and not isinstance(handed, RunContext | Restored):
+        raise TypeError(f"the context of a run is a RunContext, not {type(handed).__name__}")
 
 
 def given_context(
     signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
-) -> RunContext | None:
-    """The context handed over: by `context=`, by `with_options`, or as an argument."""
-    context: RunContext | None = options.get("context")
-    if "context" in kwargs and isinstance(kwargs["context"], RunContext | None):
-        context = kwargs["context"] if kwargs["context"] is not None else context
+) -> HandedOver:
+    """What was handed over: by `context=`, by `with_options`, or as an argument."""
+    handed: HandedOver = options.get("context")
+    if "context" in kwargs and isinstance(kwargs["context"], RunContext | Restored | None):
+        handed = kwargs["context"] if kwargs["context"] is not None else handed
         # Anything else is the function's own affair, a TypeError if it has no such parameter.
         if not signature.accepts("context"):
             del kwargs["context"]
-    if context is None and signature.contexts:
+    if handed is None and signature.contexts:
         values = [*args, *(value for name, value in kwargs.items() if name in signature.contexts)]
-        context = next((value for value in values if isinstance(value, RunContext)), None)
+        handed = next((value for value in values if isinstance(value, RunContext | Restored)), None)
+    return handed
+
+
+def context_of(handed: HandedOver) -> RunContext | None:
+    context: RunContext | None = handed.context if isinstance(handed, Restored) else handed
     return context
 
 
+def carried_on(handed: HandedOver, state: dict[str, Any] | None, conversation_id: str | None) -> dict[str, Any]:
+    """What a run begins with: the state and conversation that were restored, unless the call says otherwise."""
+    if isinstance(handed, Restored):
+        state = {**handed.state, **(state or {})}
+        conversation_id = conversation_id or handed.conversation_id
+    return {"handed_over": context_of(handed), "state": state, "conversation_id": conversation_id}
+
+
 def swapped(
-    old: RunContext | None, new: RunContext, args: tuple[Any, ...], kwargs: dict[str, Any]
+    old: HandedOver, new: RunContext, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments with the given context replaced by the copy that knows the query."""
+    """The arguments with what was handed over replaced by the context that the run works on."""
     if old is None or old is new:
         return args, kwargs
     swapped = {name: new if value is old else value for name, value in kwargs.items()}

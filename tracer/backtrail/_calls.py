@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from . import _runs, _tasks
 from ._block import Block
 from ._boundary import never_raise
-from ._call_context import check_context
+from ._call_context import HandedOver, check_context
 from ._replayed_step import answer_or_drive, answer_or_run, decide
 from ._scope import Position, current_position
 
 if TYPE_CHECKING:
     from ._run import RunRuntime
-    from ._run_context import RunContext
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -50,7 +49,7 @@ class Decorated(Protocol[R_co]):
     def with_options(
         self,
         *,
-        context: RunContext | None = None,
+        context: HandedOver = None,
         state: dict[str, Any] | None = None,
         conversation_id: str | None = None,
     ) -> Callable[..., R_co]: ...
@@ -113,9 +112,12 @@ def provide(position: Position, cls: type) -> Any:
     """The current context of this class, or None."""
     from ._agent_context import AgentContext
     from ._run_context import RunContext
+    from ._tool_context import ToolContext
 
     if issubclass(cls, RunContext):
         return position.context if isinstance(position.context, cls) else None
+    if issubclass(cls, ToolContext):
+        return ToolContext.at(position)
     if issubclass(cls, AgentContext):
         return position.agent or position.runtime.default_agent()
     return position.step

@@ -22,6 +22,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
+from ._fields import offered_fields
 from ._modules import module_name
 from ._recorded_errors import encode_error
 from .canonical import canonical_text
@@ -178,6 +179,12 @@ def _encode_dataclass(value: Any, problems: _Problems, depth: int) -> dict[str, 
     return _tagged("dataclass", fields, problems, type(value))
 
 
+def _encode_own_context(value: Any, problems: _Problems, depth: int) -> dict[str, Any]:
+    """A context of ours that no user made a dataclass of; a reader cannot tell the difference."""
+    fields = {name: _encode(getattr(value, name), problems, depth + 1) for name in offered_fields(type(value))}
+    return _tagged("dataclass", fields, problems, type(value))
+
+
 def _encode_model(value: "BaseModel", problems: _Problems, depth: int) -> dict[str, Any]:
     fields = {**value.__dict__, **(value.__pydantic_extra__ or {})}
     return _tagged("model", _encode_dict(fields, problems, depth), problems, type(value))
@@ -231,6 +238,8 @@ def _find_encoder(cls: type) -> _Encoder:
         return _encode_dataclass
     if is_model(cls):
         return _encode_model
+    if offered_fields(cls):
+        return _encode_own_context
     for family, encoder in _FAMILIES:
         if issubclass(cls, family):
             return encoder

@@ -8,6 +8,7 @@ from ._agent_context import AgentContext
 from ._run_context import RunContext, active_position
 from ._scope import current_position
 from ._step_context import StepContext
+from ._tool_context import ToolContext
 
 if TYPE_CHECKING:
     from .client import Client
@@ -57,3 +58,8 @@ def get_current_step_context() -> StepContext:
     if position is None or position.step is None:
         raise RuntimeError("no step is active here; call this inside a function decorated with @backtrail.step")
     return position.step
+
+
+def get_current_tool_context() -> ToolContext:
+    """State, context and usage of the run this code is part of. RuntimeError outside a run."""
+    return ToolContext.at(active_position())

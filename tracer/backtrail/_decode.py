@@ -7,9 +7,10 @@ name is compared and picks the member of a union, no more. Anything unexpected i
 """
 
 import base64
-import dataclasses
 import functools
+import inspect
 import pathlib
+import sys
 import types
 import typing
 import uuid
@@ -19,7 +20,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+from ._annotations import resolve
 from ._codec import is_model, type_name
+from ._fields import blank, field_defaults, offered_fields
 from ._recorded_errors import decode_error
 from .errors import ReplayError, ResultNotReplayableError
 
@@ -116,7 +119,7 @@ class _Decoder:
         if tag != "enum":
             if not isinstance(body, dict):
                 raise ReplayError(f"the fields of a recorded {tag} are not an object")
-            hints = _field_hints(cls)
+            hints = class_hints(cls)
             pairs = self._pairs(body["v"]) if body.get("$t") == "map" else body.items()
             body = {key: self.decode(item, hints.get(key), depth + 1) for key, item in pairs}
         return builder(cls, body)
@@ -129,16 +132,11 @@ class _Decoder:
 
 
 def _build_dataclass(cls: Any, fields: dict[str, Any]) -> Any:
-    if not hasattr(cls, "__dataclass_fields__"):
+    if not (hasattr(cls, "__dataclass_fields__") or offered_fields(cls)):
         raise ReplayError(f"{type_name(cls)} is no longer a dataclass")
-    value = cls.__new__(cls)
-    for field in dataclasses.fields(cls):
-        if field.name in fields:
-            object.__setattr__(value, field.name, fields[field.name])
-        elif field.default is not dataclasses.MISSING:
-            object.__setattr__(value, field.name, field.default)
-        elif field.default_factory is not dataclasses.MISSING:
-            object.__setattr__(value, field.name, field.default_factory())
+    value = blank(cls, without=fields.keys())
+    for name in field_defaults(cls).keys() & fields.keys():
+        object.__setattr__(value, name, fields[name])
     return value
 
 
@@ -215,9 +213,13 @@ def _item_hint(hint: Any, containers: tuple[Any, ...], position: int = 0) -> Any
 
 
 @functools.lru_cache(maxsize=512)
-def _field_hints(cls: type) -> dict[str, Any]:
+def class_hints(cls: type) -> dict[str, Any]:
+    """The types of a class's fields. One that only the type checker can see needs a registered class."""
     try:
         return typing.get_type_hints(cls, include_extras=True)
     except Exception:
-        # A forward reference that only the type checker can see: those fields need a registered class.
-        return {}
+        hints: dict[str, Any] = {}
+        for base in reversed(cls.__mro__):
+            namespace = vars(sys.modules.get(base.__module__, typing))
+            hints |= {name: resolve(hint, namespace) for name, hint in inspect.get_annotations(base).items()}
+        return hints

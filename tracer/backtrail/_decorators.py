@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar, overload
 
+from ._call_context import HandedOver
 from ._calls import Decorated
 from ._retries import Backoff, RetryOn
-from ._run_context import RunContext
 from ._spec import Spec
 from ._specs import AgentSpec, RunSpec, StepSpec
 from ._steps import SideEffect, StepKind
@@ -27,7 +27,7 @@ def run(
     name: str | None = None,
     *,
     query: str | None = None,
-    context: RunContext | None = None,
+    context: HandedOver = None,
     state: dict[str, Any] | None = None,
     conversation_id: str | None = None,
     input: Any = None,

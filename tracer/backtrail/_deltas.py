@@ -44,6 +44,11 @@ def get_state(runtime: RunRuntime, scope: str, key: str, default: Any) -> Any:
     return default if value is None else value.read()
 
 
+def has_state(runtime: RunRuntime, scope: str, key: str) -> bool:
+    with runtime.lock:
+        return runtime.state.look_up(scope, runtime.recorder.redaction.name(key)) is not None
+
+
 def record_delta(runtime: RunRuntime, scope: str, operations: list[dict[str, Any]], position: Position | None) -> None:
     """What a change leaves behind. Called under the run's lock, like the change itself."""
     if not operations:

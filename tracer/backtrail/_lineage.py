@@ -7,16 +7,17 @@ The original query, whose task this is, who delegated it, how deep, for which tr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from . import semconv
+from ._fields import read_field
 from ._redaction import Redaction
 from .canonical import H
 
 _MAX_QUERY_CHARACTERS = 8_192
+_END_OF_INT64 = 1 << 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class Lineage:
     depth: int = 0
     retry_count: int | None = None
     deadline: str | None = None
+    max_depth: int | None = None
     conversation_id: str | None = None
     user_id: str | None = None
     is_cut: bool = False
@@ -36,16 +38,15 @@ class Lineage:
     @classmethod
     def of_run(cls, context: Any, lineage_id: str, conversation_id: str | None) -> Lineage:
         """The run's own task; fields of the user's context that say more about it are taken over."""
-        chain = _field(context, "task_chain")
-        depth = _field(context, "depth")
         return cls(
-            query=context.query,
+            query=str(read_field(context, "query") or ""),
             task_id=_text(context, "task_id") or lineage_id,
             parent_task_id=_text(context, "parent_task_id"),
-            task_chain=tuple(map(str, chain)) if isinstance(chain, Iterable) and not isinstance(chain, str) else (),
-            depth=depth if isinstance(depth, int) else 0,
-            retry_count=_retry_count(context),
+            task_chain=_chain(context),
+            depth=_number(context, "depth") or 0,
+            retry_count=_number(context, "retry_count"),
             deadline=_deadline(context),
+            max_depth=_number(context, "max_depth"),
             conversation_id=conversation_id or _text(context, "conversation_id") or _text(context, "session_id"),
             user_id=_text(context, "user_id"),
         )
@@ -60,16 +61,27 @@ class Lineage:
             depth=self.depth + 1,
         )
 
+    @property
+    def is_too_deep(self) -> bool:
+        return self.max_depth is not None and self.depth > self.max_depth
+
     def with_context(self, context: Any) -> Lineage:
-        """The lineage a context handed over at a delegation asks for, where it says something itself."""
+        """The lineage a context handed over at a delegation asks for, where it says something itself.
+
+        A task that is new in it is the task from here on. It may ask for more depth, not for less than there is.
+        """
         task_id = _text(context, "task_id")
-        chain = _field(context, "task_chain")
+        is_new = task_id is not None and task_id not in self.task_chain
+        chain = _chain(context) if is_new or task_id is None else ()
         return replace(
             self,
-            task_id=task_id if task_id and task_id not in self.task_chain else self.task_id,
-            task_chain=tuple(map(str, chain)) if isinstance(chain, list | tuple) and chain else self.task_chain,
-            retry_count=_retry_count(context),
+            task_id=task_id if task_id is not None and is_new else self.task_id,
+            parent_task_id=(_text(context, "parent_task_id") if is_new else None) or self.parent_task_id,
+            task_chain=chain or self.task_chain,
+            depth=max(self.depth, _number(context, "depth") or 0),
+            retry_count=_number(context, "retry_count"),
             deadline=_deadline(context),
+            max_depth=_number(context, "max_depth"),
             user_id=_text(context, "user_id") or self.user_id,
         )
 
@@ -86,6 +98,7 @@ class Lineage:
             semconv.DEADLINE: self.deadline,
             semconv.GEN_AI_CONVERSATION_ID: redaction.name(self.conversation_id) if self.conversation_id else None,
             semconv.USER_ID: redaction.name(self.user_id) if self.user_id else None,
+            semconv.MAX_DEPTH: self.max_depth,
             semconv.LINEAGE_CUT: self.is_cut or None,
             semconv.CALLER_SEQ: self.caller_seq,
         }
@@ -93,24 +106,21 @@ class Lineage:
         return attributes
 
 
-def _field(context: Any, name: str) -> Any:
-    # A property of the user's class may raise; then it says nothing about the lineage.
-    try:
-        return getattr(context, name, None)
-    except Exception:
-        return None
-
-
 def _text(context: Any, name: str) -> str | None:
-    value = _field(context, name)
+    value = read_field(context, name)
     return str(value) if isinstance(value, str | int) and value != "" else None
 
 
-def _retry_count(context: Any) -> int | None:
-    value = _field(context, "retry_count")
-    return value if isinstance(value, int) else None
+def _number(context: Any, name: str) -> int | None:
+    value = read_field(context, name)
+    return value if isinstance(value, int) and abs(value) < _END_OF_INT64 else None
+
+
+def _chain(context: Any) -> tuple[str, ...]:
+    chain = read_field(context, "task_chain")
+    return tuple(map(str, chain)) if isinstance(chain, list | tuple) else ()
 
 
 def _deadline(context: Any) -> str | None:
-    value = _field(context, "deadline")
+    value = read_field(context, "deadline")
     return value.isoformat() if isinstance(value, datetime) else None

@@ -7,16 +7,15 @@ said before the first step runs.
 """
 
 import copy
-import dataclasses
 import inspect
-import typing
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from ._bundle import ContextRecord
 from ._codec import encode, type_name
-from ._decode import Registry, decode
+from ._decode import Registry, class_hints, decode
 from ._divergence import Divergence
+from ._fields import blank, put_field
 from ._run_context import RunContext
 from ._signature import Signature
 from .errors import ReplayError, ResultNotReplayableError
@@ -78,9 +77,9 @@ def restore_context(
     missing = [name for name in (*recorded.opaque, *undecodable) if getattr(given, name, None) is None]
     if missing:
         raise ReplayError(f"no recording holds {', '.join(missing)} of {recorded.type}; pass context=… with it")
-    context = copy.copy(given) if given is not None else _blank(cls)
+    context = copy.copy(given) if given is not None else blank(cls)
     for name, value in fields.items():
-        object.__setattr__(context, name, value)
+        put_field(context, name, value)
     return context, [] if given is None else _differences(recorded, given, fields)
 
 
@@ -88,7 +87,7 @@ def _decode_fields(
     cls: type, recorded: ContextRecord, registry: Registry, overrides: Collection[str]
 ) -> tuple[dict[str, Any], list[str]]:
     """The data fields as values, and the names of those that hold a service somewhere within."""
-    hints = _hints(cls)
+    hints = class_hints(cls)
     fields, undecodable = {}, []
     for name in recorded.fields.keys() - set(overrides) - set(recorded.opaque):
         try:
@@ -114,31 +113,9 @@ def _subclasses(cls: type[RunContext]) -> Iterator[type[RunContext]]:
         yield from _subclasses(subclass)
 
 
-def _hints(cls: type) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(cls, include_extras=True)
-    except Exception:
-        # A forward reference that only the type checker can see: those fields need a registered class.
-        return {}
-
-
-def _blank(cls: type[RunContext]) -> RunContext:
-    """An instance with its defaults, made without the user's `__init__`: the record fills in the rest."""
-    context = cls.__new__(cls)
-    object.__setattr__(context, "query", "")
-    object.__setattr__(context, "metadata", {})
-    fields: Iterable[dataclasses.Field[Any]] = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
-    for field in fields:
-        if field.default is not dataclasses.MISSING:
-            object.__setattr__(context, field.name, field.default)
-        elif field.default_factory is not dataclasses.MISSING:
-            object.__setattr__(context, field.name, field.default_factory())
-    return context
-
-
 def _differences(recorded: ContextRecord, given: RunContext, fields: Mapping[str, Any]) -> list[Divergence]:
     """Fields that were given on purpose: neither as recorded nor left at their default."""
-    untouched = _blank(type(given))
+    untouched = blank(type(given))
     changed = [
         name
         for name in fields

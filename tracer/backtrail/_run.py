@@ -29,6 +29,7 @@ from ._lifetime import in_forked_child
 from ._lineage import Lineage
 from ._recorded_errors import encode_error
 from ._recorder import Recorder, new_process
+from ._remembered import Remembered
 from ._run_context import RunContext
 from ._scope import Position, Scope
 from ._span import RecordedSpan
@@ -40,6 +41,7 @@ from .errors import ResultNotReplayableError
 if TYPE_CHECKING:
     from ._replay import Replay
     from ._step_context import StepContext
+    from .client import Client
 
 T = TypeVar("T")
 
@@ -80,12 +82,14 @@ class RunRuntime:
         self.info: RunInfo = RunInfo(self.run_id, name, self.lineage_id)
         self.lineage = Lineage.of_run(context, self.lineage_id, conversation_id)
         self.attributes = self.lineage.attributes(recorder.redaction)
+        self.remembered = Remembered(self)
         self.lock = threading.RLock()
         self.root_scope = Scope()
         self.state = State()
         self.totals: Totals = Totals()
         self.agents: list[AgentContext] = []
         self.span: RecordedSpan
+        self.client: Client | None = None
         self.status = "open"
         self.is_forked = False
         self.is_restored = False

@@ -10,14 +10,24 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from . import _tasks
 from ._checkpoint import Checkpoint, checkpoint, checkpoint_sync
+from ._context_text import Restored, from_text, to_text
 from ._deltas import delete_state, get_state, set_state
+from ._fields import (
+    Offered,
+    dataclass_to_type_checkers,
+    fill,
+    give_fields,
+    offer_fields,
+    offered_fields,
+    put_field,
+    read_field,
+)
 from ._scope import Position, current_position
 from ._state import RUN_SCOPE
 from ._tasks import Branch
@@ -28,6 +38,7 @@ if TYPE_CHECKING:
 
     from ._agent_context import AgentContext
     from ._done import Done
+    from ._lineage import Lineage
     from ._run import RunInfo
     from ._totals import Totals
     from .client import Client
@@ -58,18 +69,10 @@ def active_position() -> Position:
 def _client(position: Position) -> Client:
     from ._current import get_current_client
 
-    return get_current_client()
+    return position.runtime.client or get_current_client()
 
 
-if TYPE_CHECKING:
-    from dataclasses import dataclass as _dataclass_to_type_checkers
-else:
-
-    def _dataclass_to_type_checkers(**_: Any) -> Callable[[type], type]:
-        return lambda cls: cls
-
-
-@_dataclass_to_type_checkers(kw_only=True)
+@dataclass_to_type_checkers(kw_only=True)
 class RunContext:
     """What a run carries along: the original query, free metadata, and the fields of your subclass.
 
@@ -85,25 +88,17 @@ class RunContext:
         metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
     else:
 
-        def __init__(self, *, query: str = "", metadata: dict[str, Any] | None = None) -> None:
-            self.query = query
-            self.metadata = metadata if metadata is not None else {}
+        def __init__(self, **given: Any) -> None:
+            fill(self, given)
 
-        def __init_subclass__(cls, **arguments: Any) -> None:
-            """Give the dataclass about to be made our two fields.
+    _offers: ClassVar[dict[str, Offered]] = {
+        "query": Offered(str, "", repr=False),
+        "metadata": Offered(dict, default_factory=dict),
+    }
 
-            They are not inherited from a dataclass, because that would have to be either frozen or
-            not, and its subclasses with it.
-            """
-            super().__init_subclass__(**arguments)
-            if any(dataclasses.is_dataclass(base) for base in cls.__mro__[1:]):
-                return
-            own = dict(inspect.get_annotations(cls))
-            cls.__annotations__ = {**own, "query": own.get("query", str), "metadata": own.get("metadata", dict)}
-            if "query" not in cls.__dict__:
-                cls.query = dataclasses.field(default="", repr=False, kw_only=True)
-            if "metadata" not in cls.__dict__:
-                cls.metadata = dataclasses.field(default_factory=dict, kw_only=True)
+    def __init_subclass__(cls, *, offers_fields: bool = False, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        offer_fields(cls) if offers_fields else give_fields(cls)
 
     client = _FromRun(_client)
     run: ClassVar[_FromRun[RunInfo]] = _FromRun(lambda position: position.runtime.info)
@@ -205,8 +200,31 @@ class RunContext:
 
         return random_number()
 
+    def to_json(self) -> str:
+        """This context with the run's state and conversation, as text: also after the run, to go on elsewhere.
+
+        Services are left out by name; `from_json` takes them again.
+        """
+        return to_text(self)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, /, *types: type, **services: Any) -> Restored[Self]:
+        """What `to_json` wrote, to be handed to a run as `context=`.
+
+        restored = AppContext.from_json(text, db=db)
+        await main("And my invoice?", context=restored)
+
+        `types` are classes of values in the state. Raises a ContextError that says what is wrong with the text.
+        """
+        return from_text(cls, text, types, services)
+
+    def _standing_at(self, lineage: Lineage) -> Self:
+        """This context as an agent of that lineage gets it; the classes of `contexts` know a task and a depth."""
+        return self
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(metadata={self.metadata!r})"
+        shown = [name for name, offer in offered_fields(type(self)).items() if offer.repr]
+        return f"{type(self).__name__}({', '.join(f'{name}={read_field(self, name)!r}' for name in shown)})"
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -223,5 +241,5 @@ def replaced(context: C, **fields: Any) -> C:
     """A copy with other fields. Unlike `dataclasses.replace`, no `__init__` of the user's runs again."""
     twin = copy.copy(context)
     for name, value in fields.items():
-        object.__setattr__(twin, name, value)
+        put_field(twin, name, value)
     return twin

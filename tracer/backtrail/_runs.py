@@ -8,7 +8,7 @@ The run's span is the root of a trace of its own; what was current before is lin
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opentelemetry.trace import Link, get_current_span
 
@@ -17,19 +17,17 @@ from ._boundary import logger
 from ._checkpoint import snapshot
 from ._codec import encode, type_name
 from ._content import limited, payload_text
+from ._fields import copied, field_defaults, read_field
 from ._foreign import join_global_provider
 from ._recorder import current_recorder
 from ._redaction import Redaction
+from ._remembered import remember
 from ._replayed_run import end_attributes, replay_link, restore_state, start_attributes, take_start
 from ._run import RunRuntime, active_runs
 from ._run_context import RunContext, replaced
 from ._span import error_type
 from ._state import RUN_SCOPE, StateValue
 from ._version import __version__
-
-if TYPE_CHECKING:
-    pass
-
 
 WIRE = 1
 
@@ -40,6 +38,7 @@ def start_run(
     name: str,
     context: RunContext,
     *,
+    handed_over: RunContext | None = None,
     query: str = "",
     input_json: Any = None,
     state: dict[str, Any] | None = None,
@@ -53,13 +52,17 @@ def start_run(
     if recorder.joins_global_provider:
         join_global_provider(recorder)
     _warn_if_unconfigured(recorder.sink is None)
-    if not context.query and query:
-        context = replaced(context, query=query)
+    # The caller's object stays as it is, and another run may be given it at the same time.
+    query = read_field(context, "query") or query
+    context = replaced(context, query=query, metadata=copied(read_field(context, "metadata")))
     replayed = take_start()
     replay = replayed.replay if replayed is not None else None
     if replay is not None:
         lineage_id = replay.bundle.target.lineage_id
     runtime = RunRuntime(recorder, name, context, lineage_id=lineage_id, conversation_id=conversation_id, replay=replay)
+    for known in (context, handed_over):
+        if known is not None:
+            remember(known, runtime.remembered)
     if replayed is not None:
         replayed.run_id = runtime.run_id
     attributes = _start_attributes(runtime, input_json)
@@ -156,6 +159,7 @@ def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
             ending[semconv.RUN_LOST] = lost
     runtime.span.attributes.update(ending)
     runtime.span.end()
+    runtime.remembered.keep(runtime)
     _tasks.leave_loops(runtime.loops)
     if runtime.recorder.durability != "async":
         runtime.recorder.flush(5.0)
@@ -163,8 +167,8 @@ def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
 
 def context_json(context: RunContext, redaction: Redaction) -> dict[str, Any]:
     """A context as data: its fields, and the names of those that are services."""
-    names = getattr(type(context), "__dataclass_fields__", None) or ("query", "metadata")
-    fields = redaction.json({name: encode(getattr(context, name, None)).json for name in names})
+    names = field_defaults(type(context))
+    fields = redaction.json({name: encode(read_field(context, name)).json for name in names})
     opaque = [name for name, encoded in fields.items() if isinstance(encoded, dict) and encoded.get("$t") == "opaque"]
     data = {name: encoded for name, encoded in fields.items() if name not in opaque}
     return {"type": type_name(type(context)), "fields": data, "opaque": opaque}

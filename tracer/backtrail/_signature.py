@@ -14,11 +14,11 @@ import functools
 import hashlib
 import inspect
 import textwrap
-import types
-import typing
 from collections.abc import Callable, Collection
 from typing import Any
 
+from ._annotations import context_bases, context_class, resolve_hints
+from ._boundary import complain
 from ._codec import encode
 
 Kind = type[Any]
@@ -43,6 +43,7 @@ class Signature:
         self._positional = [
             name for name, p in self._parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
+        self._positional_only = {name for name, p in self._parameters.items() if p.kind is p.POSITIONAL_ONLY}
         self._accepts_any_keyword = any(p.kind is p.VAR_KEYWORD for p in self._parameters.values())
 
     def accepts(self, name: str) -> bool:
@@ -50,7 +51,7 @@ class Signature:
 
     @functools.cached_property
     def hints(self) -> dict[str, Any]:
-        return _resolve_hints(self._function)
+        return resolve_hints(self._function)
 
     @property
     def return_hint(self) -> Any:
@@ -59,7 +60,11 @@ class Signature:
     @functools.cached_property
     def contexts(self) -> dict[str, Kind]:
         """The parameters to fill in: name → context class."""
-        found = {name: _context_class(self.hints.get(name)) for name in self._parameters}
+        found = {
+            name: context_class(self.hints.get(name))
+            for name, p in self._parameters.items()
+            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        }
         return {name: cls for name, cls in found.items() if cls is not None}
 
     @functools.cached_property
@@ -90,16 +95,22 @@ class Signature:
             if name in named:
                 continue
             index = self._positional.index(name) if name in self._positional else len(values)
-            if index < len(values) and (values[index] is None or isinstance(values[index], cls)):
+            if index < len(values) and (values[index] is None or isinstance(values[index], context_bases())):
                 continue
             context = provide(cls)
             if context is None:
-                continue
-            if index < len(values):
+                self._say_missing(name, cls)
+            elif index < len(values) or (index == len(values) and name in self._positional_only):
                 values.insert(index, context)
             else:
                 named[name] = context
         return tuple(values), named
+
+    def _say_missing(self, name: str, cls: Kind) -> None:
+        """The call itself will raise a TypeError, which cannot know why the parameter was not filled in."""
+        if self._parameters[name].default is inspect.Parameter.empty:
+            about = getattr(self._function, "__qualname__", repr(self._function))
+            complain(about, "%s: no %s is current here, and %r has no default", about, cls.__name__, name)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The inputs by parameter name, without receiver, contexts, ignored ones and untouched defaults."""
@@ -131,59 +142,6 @@ class Signature:
 
 def _is_same(value: Any, default: Any) -> bool:
     return type(value) is type(default) and bool(value == default) and repr(value) == repr(default)
-
-
-def _resolve_hints(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function, include_extras=True)
-    except Exception:
-        # Classes of a function's own body, or of `if TYPE_CHECKING`: each annotation on its own.
-        namespace = dict(getattr(function, "__globals__", {}))
-        closure = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
-        return {
-            name: _resolve(annotation, namespace | dict(closure))
-            for name, annotation in getattr(function, "__annotations__", {}).items()
-        }
-
-
-def _resolve(annotation: Any, namespace: dict[str, Any]) -> Any:
-    if not isinstance(annotation, str):
-        return annotation
-    holder = type("Holder", (), {"__annotations__": {"it": annotation}})
-    try:
-        return typing.get_type_hints(holder, namespace, include_extras=True)["it"]
-    except Exception:
-        return _context_by_name(annotation)
-
-
-def _context_by_name(annotation: str) -> Any:
-    """A context class made inside a function cannot be looked up, but it is known to its base."""
-    name = annotation.replace("Optional[", "").replace("]", "").split("|")[0].strip()
-    waiting = list(_context_bases())
-    while waiting:
-        cls = waiting.pop()
-        if cls.__name__ == name:
-            return cls
-        waiting.extend(cls.__subclasses__())
-    return None
-
-
-def _context_bases() -> tuple[type, ...]:
-    from ._agent_context import AgentContext
-    from ._run_context import RunContext
-    from ._step_context import StepContext
-
-    return RunContext, AgentContext, StepContext
-
-
-def _context_class(hint: Any) -> Kind | None:
-    origin = typing.get_origin(hint)
-    if origin is typing.Union or origin is types.UnionType or origin is typing.Annotated:
-        arguments = typing.get_args(hint)[:1] if origin is typing.Annotated else typing.get_args(hint)
-        return next((cls for cls in map(_context_class, arguments) if cls is not None), None)
-    if isinstance(hint, type) and issubclass(hint, _context_bases()):
-        return hint
-    return None
 
 
 def _code_hash(function: Callable[..., Any]) -> str | None:

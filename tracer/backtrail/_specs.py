@@ -9,27 +9,38 @@ is up to the scheduler. Our bookkeeping stands inside `never_raise`; the user's 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._agent_context import AgentContext
 from ._agents import join_as_agent, plan_agent
 from ._attempts import repeated
 from ._boundary import never_raise
-from ._call_context import check_context, context_for, given_context, query_of, swapped
+from ._call_context import (
+    HandedOver,
+    carried_on,
+    check_context,
+    context_for,
+    context_of,
+    given_context,
+    query_of,
+    swapped,
+)
 from ._calls import Decorated, Opening, RunCall, acknowledge, is_coroutine_function, name_of, qualname_of, wrap
 from ._codec import encode
+from ._detached import detached_position
 from ._modules import module_name
-from ._recorder import Recorder
 from ._replayed_step import attend
 from ._retries import Backoff, RetryOn, retries_of
-from ._run import RunRuntime
 from ._run_context import RunContext
 from ._runs import start_run
-from ._scope import Position, current_position
+from ._scope import current_position
 from ._signature import Signature
 from ._spec import Spec
 from ._step_context import StepContext
 from ._steps import SideEffect, StepKind, StepPlan
+
+if TYPE_CHECKING:
+    from .client import Client
 
 R = TypeVar("R")
 
@@ -42,14 +53,16 @@ class RunSpec(Spec):
         name: str | None = None,
         *,
         query: str | None = None,
-        context: RunContext | None = None,
+        context: HandedOver = None,
         state: dict[str, Any] | None = None,
         conversation_id: str | None = None,
         input: Any = None,
         joins: bool = True,
+        client: Client | None = None,
     ) -> None:
         super().__init__(name)
         check_context(context)
+        self._client = client
         self._query = query
         self._context = context
         self._state = state
@@ -66,18 +79,19 @@ class RunSpec(Spec):
             given = given_context(signature, args, kwargs, options)
             current = current_position.get()
             inputs = signature.bind(args, kwargs)
+            conversation_id = options.get("conversation_id") or self._conversation_id
+            opening = carried_on(given, options.get("state", self._state), conversation_id)
             if current is not None and self._joins and current.runtime.is_entrance(current):
-                context, state = context_for(given, current.context), options.get("state", self._state)
-                agent = join_as_agent(current, name, context if given is not None else None, state, inputs)
-                args, kwargs = swapped(given, context, args, kwargs)
+                context = context_for(context_of(given), current.context) if given is not None else None
+                agent = join_as_agent(current, name, context, opening["state"], inputs)
+                args, kwargs = swapped(given, agent.run_context, args, kwargs)
                 return agent, *signature.inject(args, kwargs, agent.provide)
             runtime = start_run(
                 name,
-                context_for(given, current.context if current else None),
+                context_for(context_of(given), current.context if current else None),
                 query=query_of(inputs, self._query),
                 input_json=signature.without_defaults(encode(inputs).json),
-                state=options.get("state", self._state),
-                conversation_id=options.get("conversation_id") or self._conversation_id,
+                **opening,
                 entrypoint=entrypoint,
                 code_hash=signature.code_hash,
             )
@@ -90,26 +104,27 @@ class RunSpec(Spec):
     def _open(self) -> RunContext:
         current = current_position.get()
         given = self._context
+        opening = carried_on(given, self._state, self._conversation_id)
         with never_raise("starting a run"):
             if current is not None and self._joins and current.runtime.is_entrance(current):
-                agent = join_as_agent(current, self._name or "run", given, self._state, self._input)
+                agent = join_as_agent(current, self._name or "run", context_of(given), opening["state"], self._input)
                 agent.enter()
                 self.keep(agent)
                 return agent.run_context
             runtime = start_run(
                 self._name or "run",
-                context_for(given, current.context if current else None),
+                context_for(context_of(given), current.context if current else None),
                 query=self._query or "",
                 input_json=encode(self._input).json,
-                state=self._state,
-                conversation_id=self._conversation_id,
+                **opening,
             )
+            runtime.client = self._client
             call = RunCall(runtime)
             call.enter()
             self.keep(call)
             return runtime.context
         self.keep(None)
-        return given or RunContext()
+        return context_of(given) or RunContext()
 
     def __enter__(self) -> RunContext:
         return self._open()
@@ -137,7 +152,7 @@ class AgentSpec(Spec):
             if position is None:
                 return None
             given = given_context(signature, args, kwargs, options)
-            context = context_for(given, position.context)
+            context = context_for(context_of(given), position.context)
             inputs = signature.bind(args, kwargs)
             activity = plan_agent(
                 position,
@@ -147,7 +162,7 @@ class AgentSpec(Spec):
                 metadata=self._metadata,
                 input_json=signature.without_defaults(encode(inputs).json),
             )
-            args, kwargs = swapped(given, context, args, kwargs)
+            args, kwargs = swapped(given, activity.run_context, args, kwargs)
             return activity, *signature.inject(args, kwargs, activity.provide)
 
         # An agent that is called outside a run is one.
@@ -162,7 +177,7 @@ class AgentSpec(Spec):
                 self.keep(agent)
                 return agent
         self.keep(None)
-        return plan_agent(_detached_position(), self._name or "agent")
+        return plan_agent(detached_position(), self._name or "agent")
 
     async def __aenter__(self) -> AgentContext:
         return self.__enter__()
@@ -248,7 +263,7 @@ class StepSpec(Spec):
                 activity = plan.begin(position, self._input)
         if activity is None:
             self.keep(None)
-            return plan.begin(_detached_position(), None)
+            return plan.begin(detached_position(), None)
         attend(activity)
         with never_raise("starting a step"):
             activity.enter()
@@ -259,10 +274,3 @@ class StepSpec(Spec):
 
     async def __aenter__(self) -> StepContext:
         return self.__enter__()
-
-
-def _detached_position() -> Position:
-    """Where a block outside a run records: nowhere."""
-    runtime = RunRuntime(Recorder(), "detached", RunContext())
-    runtime.span = runtime.recorder.start_root("detached", runtime.trace_id, {}, ())
-    return Position(runtime, runtime.context, None, None, runtime.root_scope)

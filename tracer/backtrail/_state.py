@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from ._codec import Encoded
+from ._codec import Encoded, encode
 from ._content import is_over, json_text, truncated
 from ._decode import decode
 from .canonical import ROOT_MODULUS, canonical_text, list_hash, root_term, root_text, text_hash
@@ -47,6 +47,11 @@ class StateValue:
     @property
     def is_truncated(self) -> bool:
         return self.recorded is not self.encoded
+
+    @property
+    def whole(self) -> Any:
+        """The encoding of the value itself, also where what is recorded is cut or redacted."""
+        return self.encoded if self.original is None else encode(self.original).json
 
     def read(self) -> Any:
         """A copy of the value: nobody changes state by changing what they read."""
@@ -123,6 +128,12 @@ class State:
     def values(self) -> dict[str, dict[str, Any]]:
         """The whole state, encoded: what a snapshot holds."""
         return {scope: {key: value.recorded for key, value in keys.items()} for scope, keys in self._values.items()}
+
+    def encoded(self, scope: str) -> dict[str, Any]:
+        """All that a reader here finds in a scope, encoded; for the user's own use, not for a recording."""
+        inherited = self._inherited.encoded(scope) if self._inherited is not None else {}
+        found = {key: value for key, value in inherited.items() if (scope, key) not in self._deleted}
+        return found | {key: value.whole for key, value in self._values.get(self.own(scope), {}).items()}
 
     def grew_by(self, delta_bytes: int) -> bool:
         """Count the bytes of a delta; whether a snapshot is due, by the rule that keeps a run's storage linear."""

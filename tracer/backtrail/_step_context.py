@@ -24,6 +24,7 @@ from ._llm import ModelCall
 from ._run_context import RunContext
 from ._scope import Position, Scope
 from ._span import RecordedSpan, error_type
+from ._tool_context import ToolContext
 
 if TYPE_CHECKING:
     from ._agent_context import AgentContext
@@ -162,7 +163,7 @@ class StepContext(Block):
         position = self._position
         if issubclass(cls, RunContext):
             return position.context if isinstance(position.context, cls) else None
-        return self.agent_context
+        return ToolContext.at(self.position) if issubclass(cls, ToolContext) else self.agent_context
 
     def start(self) -> RecordedSpan:
         """Start the span; the second time, nothing."""

@@ -29,9 +29,11 @@ from backtrail._answers import (
     StateView,
     Trace,
 )
+from backtrail._call_context import HandedOver
 from backtrail._loopback import is_loopback
 from backtrail._recorder import current_recorder
 from backtrail._replaying import POLL_SECONDS, SETTLE_SECONDS, Replaying
+from backtrail._specs import RunSpec
 from backtrail.errors import ApiError, CheckpointGapError, CheckpointNotFoundError, ServerUnreachableError
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
@@ -61,6 +63,31 @@ class Client(Replaying):
         )
         # The one `configure()` made may be replaced by its next call, with nobody left to close it.
         weakref.finalize(self, self._http.close)
+
+    def start_run(
+        self,
+        name: str,
+        *,
+        input: Any = None,
+        query: str = "",
+        context: HandedOver = None,
+        state: dict[str, Any] | None = None,
+        conversation_id: str | None = None,
+    ) -> RunSpec:
+        """Start a run by hand; it is recorded as `configure()` says, as every run of this process.
+
+        async with client.start_run("nightly", input={"day": "Monday"}) as ctx:  # or `with`
+            ...
+        """
+        return RunSpec(
+            name,
+            input=input,
+            query=query,
+            context=context,
+            state=state,
+            conversation_id=conversation_id,
+            client=self,
+        )
 
     def runs(
         self,

@@ -12,6 +12,11 @@
     │   └── CheckpointGapError           records are missing: the state there cannot be known
     ├── LocalServerError                 init_local() cannot serve from inside this process
     │   └── ServerNotInstalledError      also an ImportError
+    ├── ContextError                     a context cannot be restored, or go further, as asked
+    │   ├── ContextTextError             the text holds no context that this version can read
+    │   ├── ContextClassError            the text holds a context of another class
+    │   ├── MissingServiceError          a service that no text can hold was not given; see `.names`
+    │   └── ContextLimitError            a child below max_depth, or a retry beyond max_retries
     ├── ApiError                         the server refused a request
     └── ServerUnreachableError           nobody answers at the endpoint
 
@@ -85,6 +90,30 @@ class ServerNotInstalledError(LocalServerError, ImportError):
     """`init_local()` needs the distribution `backtrail-server` beside the SDK."""
 
 
+class ContextError(BacktrailError):
+    """A context cannot be restored, or go further, as asked."""
+
+
+class ContextTextError(ContextError):
+    """The text holds no context that this version can read. Nothing of it has been used."""
+
+
+class ContextClassError(ContextError):
+    """The text holds a context of another class. Call `from_json` of that class."""
+
+
+class MissingServiceError(ContextError):
+    """A service that no text can hold was not given; `.names` are the arguments `from_json` still needs."""
+
+    def __init__(self, message: str, *, names: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.names = names
+
+
+class ContextLimitError(ContextError):
+    """The context allows no deeper delegation, or no further retry. Ask `can_delegate` or `can_retry` first."""
+
+
 class ApiError(BacktrailError):
     """The server refused a request; `.status` is its HTTP status, the message its own words."""
 
@@ -103,8 +132,13 @@ __all__ = [
     "CheckpointError",
     "CheckpointGapError",
     "CheckpointNotFoundError",
+    "ContextClassError",
+    "ContextError",
+    "ContextLimitError",
+    "ContextTextError",
     "LiveCallBlockedError",
     "LocalServerError",
+    "MissingServiceError",
     "RecordedError",
     "ReplayDivergenceError",
     "ReplayError",

@@ -53,6 +53,7 @@ TASK_ID = "backtrail.task.id"
 TASK_PARENT_ID = "backtrail.task.parent_id"
 TASK_CHAIN = "backtrail.task.chain"  # list of strings, oldest first, this task not included
 DEPTH = "backtrail.depth"  # int: delegations between the run and here
+MAX_DEPTH = "backtrail.max_depth"  # int: how deep the user's context allows it to be
 RETRY_COUNT = "backtrail.retry_count"  # int
 DEADLINE = "backtrail.deadline"  # RFC 3339
 CALLER_SEQ = "backtrail.caller.seq"  # int: where a process joined the run, the run's clock at the call
