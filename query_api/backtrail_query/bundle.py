@@ -6,7 +6,7 @@ The client trusts nothing: so each page has a digest over its canonical text and
 itself keeps the order of keys as they were recorded, since a program may have made a prompt of a dict.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeAlias
@@ -22,16 +22,17 @@ from backtrail_query.errors import BadParameter, CheckpointGap, NotFound, QueryE
 from backtrail_query.evidence import gather_evidence, missing_numbers
 from backtrail_query.lineage import Generation, Lineage, Recorded
 from backtrail_query.outcomes import Target
-from backtrail_query.records import RunRecords, integer, payload, text
+from backtrail_query.records import RunRecords, payload, text
 from backtrail_query.state import StateJson, read_state
-from backtrail_store.rows import SpanRow
-from backtrail_store.run_rows import open_status
+from backtrail_query.tree import count_lost
+from backtrail_store.rows import RunStatus, SpanRow
 
 SCHEMA = "replay-bundle/1"
 PAGE_BYTES = 16 << 20
 MODES = ("resume",)
 
 JsonObject: TypeAlias = dict[str, object]
+OpenStatus: TypeAlias = Callable[[int], RunStatus]
 
 
 class NotReplayable(QueryError):
@@ -55,7 +56,7 @@ class Wish:
         return cls(mode=mode, at=at or "failure")
 
 
-def build_page(lineage: Lineage, wish: Wish, *, now_unix_nano: int, cursor: str | None) -> bytes:
+def build_page(lineage: Lineage, wish: Wish, *, open_status: OpenStatus, cursor: str | None) -> bytes:
     """One page as JSON, the digest of its canonical text included."""
     run_records = lineage.newest.records
     target = resolve_target(parse_at(wish.at), run_records)
@@ -64,7 +65,7 @@ def build_page(lineage: Lineage, wish: Wish, *, now_unix_nano: int, cursor: str 
     steps, next_cursor = _cut_page(recorded, lineage, cursor)
     page: JsonObject = {
         "schema": SCHEMA,
-        "run": _write_run(lineage.newest, now_unix_nano, initial_state=_initial_state(lineage)),
+        "run": _write_run(lineage.newest, open_status, initial_state=_initial_state(lineage)),
         "lineage": [_write_generation(generation) for generation in lineage.generations],
         "target": target_view,
         "completeness": _completeness(run_records, recorded, lineage),
@@ -106,14 +107,14 @@ def _position(recorded: Sequence[Recorded], cursor: str | None) -> int:
 # --- the run ------------------------------------------------------------------------------------------------
 
 
-def _write_run(generation: Generation, now_unix_nano: int, *, initial_state: object) -> JsonObject:
+def _write_run(generation: Generation, open_status: OpenStatus, *, initial_state: object) -> JsonObject:
     run = generation.records.run
     assert run is not None
     return {
         "run_id": generation.run_id,
         "root_span_id": run.span_id,
         "name": text(run, semconv.RUN_NAME) or run.name,
-        "status": _run_status(generation, now_unix_nano),
+        "status": _run_status(generation, open_status),
         "input": payload(run, semconv.RUN_INPUT),
         "result": payload(run, semconv.RUN_RESULT),
         "error": _run_error(run),
@@ -131,12 +132,11 @@ def _write_run(generation: Generation, now_unix_nano: int, *, initial_state: obj
     }
 
 
-def _run_status(generation: Generation, now_unix_nano: int) -> str:
+def _run_status(generation: Generation, open_status: OpenStatus) -> str:
     """Without an end it is running as long as there are signs of life, and incomplete afterwards."""
     if generation.status != "incomplete":
         return generation.status
-    newest = max(span.end_time_unix_nano for span in generation.records.spans)
-    return open_status(newest, now_unix_nano)
+    return open_status(max(span.received_unix_nano for span in generation.records.spans))
 
 
 def _run_error(run: SpanRow) -> object:
@@ -171,7 +171,7 @@ def _write_target(records: RunRecords, wish: Wish, target: Target) -> JsonObject
 def _completeness(records: RunRecords, recorded: Iterable[Recorded], lineage: Lineage) -> JsonObject:
     missing = missing_numbers(gather_evidence(records))
     pending = [span.span_id for span in records.spans if span.is_pending]
-    lost = integer(records.run, semconv.RUN_LOST) if records.run is not None else None
+    lost = count_lost(records.spans)
     refused = [
         {"step_key": one.step.step_key, "reason": one.outcome.reason, "detail": one.step.name}
         for one in recorded
@@ -182,6 +182,7 @@ def _completeness(records: RunRecords, recorded: Iterable[Recorded], lineage: Li
         "seq_max": records.seq_max,
         "missing_numbers": sorted(number for numbers in missing.values() for number in numbers),
         "pending": pending,
+        "lost": lost,
         "truncated": [one["step_key"] for one in refused if one["reason"] == "too_large"],
         "unreplayable": refused,
         "missing_runs": lineage.missing_run_ids,

@@ -47,6 +47,7 @@ class RunSummary(View):
     step_count: int
     error_count: int
     replayed_count: Annotated[int, Field(description="steps answered from the record")]
+    lost_count: Annotated[int, Field(description="spans that could not be delivered: with any, the run is not whole")]
     llm_calls: Annotated[int, Field(description="model calls that really ran")]
     input_tokens: Annotated[int | None, Field(description="null if no call reported any: missing is not zero")]
     output_tokens: int | None
@@ -122,7 +123,7 @@ class RunView(RunSummary):
     agents: list[AgentView]
     steps_total: int
     totals: TotalsView
-    records: Annotated[dict[str, int], Field(examples=[{"state": 12, "checkpoint": 3, "effect": 1}])]
+    records: Annotated[dict[str, int], Field(examples=[{"state": 12, "checkpoint": 3, "effect": 1, "process": 1}])]
     tree: Node
 
 

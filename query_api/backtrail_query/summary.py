@@ -1,15 +1,12 @@
 """A run's summary from its own tree: what the list of runs says of it, without another question to the store. Pure.
 
-    tree, totals → **summary** → nodes → routes/runs.py
-
-How lively a run without an end is shows in the store only, in when its spans were received.
+tree, totals → **summary** → nodes → routes/runs.py
 """
 
 from backtrail import semconv
 from backtrail_query.totals import Totals
 from backtrail_query.tree import Tree
 from backtrail_store.rows import RunRow, RunStatus
-from backtrail_store.run_rows import open_status
 
 
 def summarize(tree: Tree, totals: Totals, status: RunStatus) -> RunRow:
@@ -35,15 +32,10 @@ def summarize(tree: Tree, totals: Totals, status: RunStatus) -> RunRow:
         step_count=totals.step_count,
         error_count=totals.error_count,
         replayed_count=totals.replayed_count,
+        lost_count=tree.lost_count,
         llm_calls=totals.llm_calls,
         input_tokens=totals.input_tokens,
         output_tokens=totals.output_tokens,
         cost_usd=totals.cost_usd,
         unpriced_calls=totals.unpriced_calls,
     )
-
-
-def status_without_root(tree: Tree, now_unix_nano: int) -> RunStatus:
-    """Of a run of which only inner spans have come: their times have to do."""
-    newest = max(node.span.end_time_unix_nano for node in tree.nodes)
-    return open_status(newest, now_unix_nano)

@@ -4,7 +4,7 @@
 
 Spans arrive in any order and not all of them arrive. Whatever the parents say, every span stands in the tree
 once: a missing parent, a parent that is the span itself and a circle of parents all end at the root, marked as
-orphans. Zero-length records (state, checkpoint, effect) are bookkeeping and are only counted.
+orphans. Records (state, checkpoint, effect, process) are bookkeeping and are only counted.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from backtrail_store.rows import SpanRow
 EndStatus: TypeAlias = Literal["completed", "failed", "cancelled"]
 
 _STATUS_ATTRIBUTES = (semconv.STEP_STATUS, semconv.AGENT_STATUS, semconv.RUN_STATUS, semconv.ATTEMPT_STATUS)
-RECORD_KINDS = frozenset({"state", "checkpoint", "effect"})
+RECORD_KINDS = frozenset({"state", "checkpoint", "effect", "process"})
 
 # Each level nests twice in JSON, and its readers give up at 128 (serde) or 200 (pydantic); what lies deeper is listed
 # beside its ancestor.
@@ -42,6 +42,8 @@ class Tree:
     nodes: list[TreeNode]
     records: Counter[str]
     parent_ids: dict[str, str]
+    lost_count: int
+    last_received_unix_nano: int
 
     @property
     def has_ended(self) -> bool:
@@ -67,12 +69,25 @@ def build_tree(spans: Sequence[SpanRow]) -> Tree:
         if node is not root:
             parents[node.span.span_id].children.append(node)
     _flatten_depths(root)
-    return Tree(root, list(_walk(root)), records, {span.span_id: span.parent_span_id for span in spans})
+    return Tree(
+        root,
+        list(_walk(root)),
+        records,
+        {span.span_id: span.parent_span_id for span in spans},
+        count_lost(spans),
+        max(span.received_unix_nano for span in spans),
+    )
 
 
 def kind_of(span: SpanRow) -> str:
     """What a span is to Backtrail; in the store a pending row is already what it will become."""
     return span.backtrail_kind or "span"
+
+
+def count_lost(spans: Sequence[SpanRow]) -> int:
+    """Spans that the run's processes had to drop: each says so for itself, and the run at its end for its own."""
+    of_processes = sum(span.lost for span in spans if kind_of(span) == "process")
+    return max(of_processes, *(span.lost for span in spans))
 
 
 def end_status(span: SpanRow) -> EndStatus:

@@ -57,6 +57,7 @@ def run_view(run: RunRow) -> JsonObject:
         "step_count": run.step_count,
         "error_count": run.error_count,
         "replayed_count": run.replayed_count,
+        "lost_count": run.lost_count,
         "llm_calls": run.llm_calls,
         "input_tokens": run.input_tokens,
         "output_tokens": run.output_tokens,

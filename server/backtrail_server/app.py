@@ -21,7 +21,7 @@ from backtrail_server.folder import keep_temporary_files_in, owned_folder
 from backtrail_server.memory import giving_memory_back
 from backtrail_server.pricing import learning_prices
 from backtrail_server.settings import Settings
-from backtrail_store import open_store
+from backtrail_store import Store, open_store
 
 # Whoever receives spans must not make any about it: each request would bring the next one.
 NO_TELEMETRY: TelemetryConfig = {
@@ -64,7 +64,7 @@ def create_guest_app(settings: Settings) -> FastAPI:
 async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admission]:
     app.state.registry = CollectorRegistry()
     ledger = Ledger(app.state.registry)
-    with open_store(settings.store_dsn) as store, inbox_of(settings, ledger) as inbox:
+    with store_of(settings) as store, inbox_of(settings, ledger) as inbox:
         store.migrate()
         async with running_writer(inbox, store, batch_bytes=settings.batch_bytes) as writer:
             admission = admission_to(inbox, settings, ledger)
@@ -86,6 +86,10 @@ def app_living(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
     app.include_router(backtrail_query.create_router())
     backtrail_query.errors.install(app)
     return app
+
+
+def store_of(settings: Settings) -> AbstractContextManager[Store]:
+    return open_store(settings.store_dsn, silence_seconds=settings.silence_seconds)
 
 
 def inbox_of(settings: Settings, ledger: Ledger) -> AbstractContextManager[Inbox]:

@@ -46,6 +46,13 @@ class Settings(BaseSettings):
         default=2, ge=1, le=3, description="Seconds a refused client is told to wait; stock exporters give up beyond 3."
     )
 
+    silence_seconds: int = Field(
+        default=60,
+        ge=1,
+        description="Seconds without a sign of life after which a run without an end is incomplete; "
+        "the SDK gives one every 30.",
+    )
+
     @field_validator("data")
     @classmethod
     def absolute(cls, data: Path) -> Path:

@@ -21,6 +21,7 @@ from backtrail_store.migrations import migrate
 from backtrail_store.prices import ModelPrice, learn_prices, seed_prices, write_prices
 from backtrail_store.reader import QUERIES, READ_SETTINGS, TraceReader
 from backtrail_store.rows import EventRow, LinkRow, RunFilter, RunRow, SpanRow
+from backtrail_store.run_rows import SILENCE_SECONDS
 
 __all__ = [
     "Batch",
@@ -47,11 +48,11 @@ _READERS = 4
 class Store:
     """One open store. Made by open_store; safe to use from several threads."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, silence_seconds: int = SILENCE_SECONDS) -> None:
         self._address = address
         self._writers = ClientPool(address, size=1)
         self._readers = ClientPool(address, size=_READERS)
-        self.reader = TraceReader(self._readers)
+        self.reader = TraceReader(self._readers, silence_seconds=silence_seconds)
 
     def migrate(self) -> list[str]:
         """Brings the schema and the prices up to date; returns the names of the files applied now."""
@@ -88,12 +89,13 @@ class Store:
 
 
 @contextmanager
-def open_store(dsn: str) -> Iterator[Store]:
+def open_store(dsn: str, *, silence_seconds: int = SILENCE_SECONDS) -> Iterator[Store]:
     """Opens `chdb:///folder` or `clickhouse://user:password@host:8123/database`; closed on leaving.
 
+    A run without an end of which nothing is received for `silence_seconds` is incomplete.
     Raises UnknownStoreScheme, StoreInUse, StoreNotWritable or StoreUnavailable.
     """
-    store = Store(parse_address(dsn))
+    store = Store(parse_address(dsn), silence_seconds=silence_seconds)
     try:
         store.ping()
         yield store

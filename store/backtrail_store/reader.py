@@ -14,8 +14,8 @@ from typing import Any
 from clickhouse_connect.driver.query import QueryResult
 
 from backtrail_store.client import ClientPool
-from backtrail_store.rows import RunFilter, RunRow, SpanRow
-from backtrail_store.run_rows import Row, run_row
+from backtrail_store.rows import RunFilter, RunRow, RunStatus, SpanRow
+from backtrail_store.run_rows import SILENCE_SECONDS, Row, open_status, run_row
 from backtrail_store.span_rows import PAYLOADS, START_TIME, span_row
 from backtrail_store.trace_json import span_objects
 
@@ -40,8 +40,13 @@ RunPlace = tuple[str, int]  # a run's id and its start in nanoseconds, its place
 class TraceReader:
     """Reads one store. Every question names its project; nothing crosses it."""
 
-    def __init__(self, clients: ClientPool) -> None:
+    def __init__(self, clients: ClientPool, *, silence_seconds: int = SILENCE_SECONDS) -> None:
         self._clients = clients
+        self._silence_seconds = silence_seconds
+
+    def open_status(self, last_received_unix_nano: int) -> RunStatus:
+        """Whether a run without an end still runs, by when the last of its spans was received."""
+        return open_status(last_received_unix_nano, self._silence_seconds)
 
     def find_runs(self, project: str, where: RunFilter) -> list[RunRow]:
         """Runs newest first. Raises StoreUnavailable."""
@@ -135,7 +140,7 @@ class TraceReader:
         by_run = {row["trace_id"]: row for row in totals}
         wanted = dict(places)
         return [
-            run_row(root, by_run[root["trace_id"]])
+            run_row(root, by_run[root["trace_id"]], silence_seconds=self._silence_seconds)
             for root in roots
             if wanted[root["trace_id"]] in (0, root["start_time_unix_nano"])
         ]

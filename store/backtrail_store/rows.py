@@ -81,6 +81,8 @@ class SpanRow:
     step_key: str
     seq: int
     replayed: bool
+    lost: int
+    received_unix_nano: int
     attributes: dict[str, AttributeValue]
     resource: dict[str, AttributeValue]
     events: list[EventRow]
@@ -95,8 +97,9 @@ class SpanRow:
 class RunRow:
     """One run (a trace seen from its root span) with its totals over the whole trace.
 
-    `status` is the root's own, or from its last sign of life: `running` while the newest span or pending row
-    is younger than 60 s, `incomplete` afterwards. Costs and tokens count model calls that really ran: a step
+    `status` is the root's own, or from its last sign of life: `running` while the store received a span or pending
+    row within the last minute, `incomplete` afterwards. `lost_count` is how many spans its processes had to drop.
+    Costs and tokens count model calls that really ran: a step
     answered from the record and an agent's repeated sum count nothing. `cost_usd` is None if no model call
     had a known price; `unpriced_calls` says how many had none.
     """
@@ -121,6 +124,7 @@ class RunRow:
     step_count: int
     error_count: int
     replayed_count: int
+    lost_count: int
     llm_calls: int
     input_tokens: int | None
     output_tokens: int | None

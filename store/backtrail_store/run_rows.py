@@ -12,16 +12,16 @@ from backtrail_store.rows import RunRow, RunStatus
 
 Row = Mapping[str, Any]
 
-SILENCE_NS = 60 * 10**9
-_COUNTS = ("span_count", "agent_count", "step_count", "error_count", "replayed_count")
+SILENCE_SECONDS = 60
+_COUNTS = ("span_count", "agent_count", "step_count", "error_count", "replayed_count", "lost_count")
 
 
-def run_row(root: Row, totals: Row) -> RunRow:
+def run_row(root: Row, totals: Row, *, silence_seconds: int) -> RunRow:
     return RunRow(
         run_id=root["trace_id"],
         root_span_id=root["span_id"],
         name=root["name"],
-        status=_run_status(root, totals),
+        status=_run_status(root, totals, silence_seconds),
         start_time_unix_nano=root["start_time_unix_nano"],
         duration_ns=root["duration_ns"],
         service_name=root["service_name"],
@@ -54,15 +54,15 @@ def _usage(totals: Row) -> dict[str, Any]:
     }
 
 
-def _run_status(root: Row, totals: Row) -> RunStatus:
+def _run_status(root: Row, totals: Row, silence_seconds: int) -> RunStatus:
     if root["is_pending"]:
-        return open_status(totals["last_received_unix_nano"], time.time_ns())
+        return open_status(totals["last_received_unix_nano"], silence_seconds)
     if root["status"] in ("completed", "failed", "cancelled"):
         status: RunStatus = root["status"]
         return status
     return "failed" if root["status_code"] == "error" else "completed"
 
 
-def open_status(newest_unix_nano: int, now_unix_nano: int) -> RunStatus:
-    """Of a run without an end: it runs until nothing has been heard of it for a minute."""
-    return "incomplete" if now_unix_nano - newest_unix_nano > SILENCE_NS else "running"
+def open_status(last_received_unix_nano: int, silence_seconds: int) -> RunStatus:
+    """Of a run without an end: it runs until nothing has been received of it for so long, by the server's clock."""
+    return "incomplete" if time.time_ns() - last_received_unix_nano > silence_seconds * 10**9 else "running"

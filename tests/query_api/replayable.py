@@ -10,10 +10,9 @@ from backtrail.canonical import canonical_text
 from backtrail_query.bundle import Wish, build_page
 from backtrail_query.lineage import load_lineage
 from backtrail_store.rows import SpanRow
-from tests.query_api.spans import START, span
+from tests.query_api.spans import span
 
 RUN, OLDER = "1" * 32, "2" * 32
-NOW = START + 100 * 10**9
 
 
 def run(status: Any = "failed", **attributes: Any) -> SpanRow:
@@ -65,9 +64,9 @@ def bundles(*spans: SpanRow, at: str = "failure", others: dict[str, Sequence[Spa
     lineage = load_lineage(lambda run_id: traces.get(run_id, ()), RUN, spans)
     assert lineage is not None
     wish = Wish.of("resume", at)
-    pages = [parse_page(build_page(lineage, wish, now_unix_nano=NOW, cursor=None))]
+    pages = [parse_page(build_page(lineage, wish, open_status=lambda _: "incomplete", cursor=None))]
     while pages[-1].page.next is not None:
-        body = build_page(lineage, wish, now_unix_nano=NOW, cursor=pages[-1].page.next)
+        body = build_page(lineage, wish, open_status=lambda _: "incomplete", cursor=pages[-1].page.next)
         pages.append(parse_page(body))
     return join_pages(pages)
 

@@ -1,5 +1,6 @@
 """The API over real spans in a real store."""
 
+import time
 from typing import Any
 
 import pytest
@@ -88,7 +89,7 @@ def test_a_run_that_has_not_ended_is_shown_from_its_pending_row(api: TestClient,
 def test_a_run_that_ends_while_it_is_read_is_told_as_it_was(
     api: TestClient, insert: Insert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    insert(recorded.pending_run(), recorded.plan_step())
+    insert(recorded.pending_run(), recorded.plan_step(), received=time.time_ns())
     get_outline = TraceReader.get_outline
 
     def ends_meanwhile(reader: TraceReader, project: str, run_id: str) -> list[SpanRow]:

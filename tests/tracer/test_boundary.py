@@ -34,6 +34,9 @@ class BrokenSink:
     def flush(self, timeout: float) -> bool:
         raise OSError("sink")
 
+    def secure(self, timeout: float) -> bool:
+        raise OSError("sink")
+
     def lost_of(self, trace_id: int) -> int:
         raise OSError("sink")
 

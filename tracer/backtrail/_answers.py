@@ -40,6 +40,7 @@ class RunSummary(Answer):
     step_count: int
     error_count: int
     replayed_count: int
+    lost_count: int = 0
     llm_calls: int
     input_tokens: int | None = None
     output_tokens: int | None = None

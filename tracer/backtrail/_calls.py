@@ -245,10 +245,10 @@ def _run(function: Callable[..., R], activity: Activity, args: tuple[Any, ...], 
 
 
 def acknowledge(activity: Activity) -> None:
-    """Wait until the server has what was recorded so far; not long, and hardly at all while it is away."""
+    """Wait until what was recorded is safe from a crash; not long, and hardly at all while the server is away."""
     recorder = activity.runtime.recorder
     is_away = recorder.sink is not None and recorder.sink.is_failing
-    recorder.flush(_SECONDS_WHILE_AWAY if is_away else _ACKNOWLEDGEMENT_SECONDS)
+    recorder.secure(_SECONDS_WHILE_AWAY if is_away else _ACKNOWLEDGEMENT_SECONDS)
 
 
 async def _drive(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from ._current import get_current_client, set_current_client
 from ._foreign import join_provider, takes_span_processors
 from ._hashing import hashing_of
 from ._lifetime import at_exit, not_at_exit
+from ._limits import DEFAULT_MAX_QUEUE_BYTES, DEFAULT_MAX_SPOOL_BYTES, OnFull
 from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
 from ._redaction import Redact, redaction_of
 from ._run import runtimes
@@ -58,6 +60,10 @@ def configure(
     span_processors: Sequence[SpanProcessor] = (),
     redact: Redact = None,
     hash_key: str | bytes | None = None,
+    max_queue_bytes: int = DEFAULT_MAX_QUEUE_BYTES,
+    on_full: OnFull = "mark",
+    spool_dir: str | os.PathLike[str] | None = None,
+    max_spool_bytes: int = DEFAULT_MAX_SPOOL_BYTES,
 ) -> Client:
     """Send every run from now on to a Backtrail server, and return a client for the same server.
 
@@ -69,6 +75,10 @@ def configure(
     `redact` says what is removed before anything is hashed or sent: all that is known by default (keys, tokens, e-mail,
     cards; docs/privacy.md), `False` for nothing, names of rules, a function from str to str, or a list of these.
     `hash_key` keys the hashes of inputs, so that nobody without it can find out by trying what was hashed.
+    What waits while the server is away takes `max_queue_bytes` of memory at most. Beyond that spans are lost and
+    counted, and their runs say so; with `on_full="block"` the call that would lose one waits for room first, half a
+    minute at most in one outage. With `spool_dir`, a folder for one server, undelivered spans go to files there, up to
+    `max_spool_bytes`; this process sends them, or the next one with that folder, even after a crash.
     Calling it again with the same arguments changes nothing; with others, it replaces the settings for runs
     that start afterwards.
 
@@ -79,21 +89,26 @@ def configure(
     """
     # What speaks HTTP takes longer to import than everything else; a program that only imports us does without.
     from ._delivery import OtlpDelivery
+    from ._export import INTERVAL
     from ._exporters import batched
-    from ._processor import INTERVAL, Processor
+    from ._processor import Processor
+    from ._spool import Spool
     from .client import Client
 
     global _settings
     beside = (tracer_provider, tuple(exporters), tuple(span_processors))
     wishes = redact if redact is None or callable(redact) or isinstance(redact, str | bool) else tuple(redact)
     named = (endpoint, service_name, api_key, service_version)
-    settings = (*named, durability, max_payload_bytes, strict, beside, wishes, hash_key)
+    waiting = (max_queue_bytes, on_full, spool_dir and os.fspath(spool_dir), max_spool_bytes)
+    settings = (*named, durability, max_payload_bytes, strict, beside, wishes, hash_key, waiting)
     if settings == _settings:
         return get_current_client()
     if durability not in get_args(Durability):
         raise ValueError(f"durability is one of {', '.join(get_args(Durability))}, not {durability!r}")
     if tracer_provider is not None and not takes_span_processors(tracer_provider):
         raise TypeError(f"a tracer_provider has add_span_processor(), and this one has not: {tracer_provider!r}")
+    if on_full not in get_args(OnFull):
+        raise ValueError(f"on_full is one of {', '.join(get_args(OnFull))}, not {on_full!r}")
     previous = current_recorder()
     api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
     key = hash_key.encode() if isinstance(hash_key, str) else hash_key
@@ -108,7 +123,13 @@ def configure(
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true":
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         interval = _SECONDS_UNTIL_EXIT if durability == "exit" else INTERVAL
-        processor = Processor(OtlpDelivery(_traces_endpoint(endpoint), headers), interval=interval)
+        processor = Processor(
+            OtlpDelivery(_traces_endpoint(endpoint), headers),
+            interval=interval,
+            max_queue_bytes=max_queue_bytes,
+            on_full=on_full,
+            spool=Spool(Path(spool_dir), max_spool_bytes) if spool_dir else None,
+        )
         recorder.sink = processor
         before = previous.beside.outlets if previous.beside is not None else ()
         outlets = [*batched(exporters, before), *span_processors]

@@ -1,54 +1,48 @@
 """One request with spans, and what became of it.
 
-    _processor → **OtlpDelivery** → POST /v1/traces → the receiver
+    _processor → **OtlpDelivery** → _connection → POST /v1/traces → the receiver
 
-The stock OTLP exporter encodes, sends, and retries what the server asks to have again. It answers
-only yes or no; a hook on its HTTP session tells us which no it was, because spans that a server
-refuses for good must not be offered for ever.
+The stock OTLP exporter takes a redirect for a yes, reads answers of any length, and tries again by a clock of its own.
+We have to know which no it was: what a server refuses for good must not be offered for ever.
 """
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401  (else imported while connecting: a fork in that moment leaves its lock taken)
-import logging
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Protocol
 
-import requests
 from google.protobuf.message import DecodeError
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExportResult
 
 from ._boundary import complain
-from ._loopback import is_loopback
+from ._connection import Connection, HttpAnswer
+from ._parcel import Parcel, join, pack
 
-EXPORT_THREAD = "backtrail-export"
-
-_TRY_AGAIN = frozenset({408, 429, 502, 503, 504})
-_MAX_ANSWER_BYTES = 65_536
-
-
-def _is_not_ours(record: logging.LogRecord) -> bool:
-    return record.threadName != EXPORT_THREAD
-
-
-# The exporter logs every try and its HTTP library every request; for our own thread the processor says once
-# that the server is away.
-logging.getLogger(OTLPSpanExporter.__module__).addFilter(_is_not_ours)
-logging.getLogger("urllib3.connectionpool").addFilter(_is_not_ours)
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+_TRY_AGAIN = frozenset({408, 425, 429, 502, 503, 504})
+_LONGEST_WAIT = 60.0
+_REFUSED = "%s answered %d; %d spans are lost: %s"
 
 
 class Outcome(Enum):
     DELIVERED = auto()
     REFUSED = auto()
+    TOO_LARGE = auto()
+    FAULTY = auto()
     UNREACHABLE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`wait` is what the server asked for before the next request, `rejected` how many spans it did not take."""
+
+    outcome: Outcome
+    wait: float = 0.0
+    rejected: int = 0
 
 
 class Delivery(Protocol):
@@ -57,13 +51,10 @@ class Delivery(Protocol):
     @property
     def endpoint(self) -> str: ...
 
-    def send(self, spans: Sequence[ReadableSpan]) -> Outcome: ...
+    def pack(self, spans: Sequence[ReadableSpan]) -> list[Parcel]: ...
+    def send(self, parcels: Sequence[Parcel]) -> Answer: ...
     def shutdown(self) -> None: ...
     def renew(self) -> None: ...
-
-
-def _doubled(retry: int) -> float:
-    return float(2**retry)
 
 
 class OtlpDelivery:
@@ -72,41 +63,79 @@ class OtlpDelivery:
     def __init__(self, endpoint: str, headers: Mapping[str, str]) -> None:
         self.endpoint = endpoint
         self._headers = dict(headers)
-        self._status: int | None = None
         self.renew()
 
     def renew(self) -> None:
         """A new connection; a forked process must not share its parent's."""
-        session = requests.Session()
-        session.trust_env = not is_loopback(self.endpoint)
-        # Without this, requests looks into ~/.netrc at each call, and what it finds there wins over our key.
-        session.auth = _as_it_is
-        session.hooks["response"].append(self._note_answer)
-        self._exporter = OTLPSpanExporter(endpoint=self.endpoint, headers=self._headers, session=session)
-        # The exporter draws a random number before each request, from the program's own generator: a program that
-        # seeds it would no longer repeat itself. Two processes that wait equally long do no harm here.
-        self._exporter._client._compute_backoff = _doubled  # type: ignore[method-assign]
+        self._connection = Connection(self.endpoint, self._headers)
 
-    def send(self, spans: Sequence[ReadableSpan]) -> Outcome:
-        self._status = None
-        if self._exporter.export(spans) is SpanExportResult.SUCCESS:
-            return Outcome.DELIVERED
-        if self._status is not None and 400 <= self._status < 500 and self._status not in _TRY_AGAIN:
-            complain("refused spans", "%s answered %d; %d spans are lost", self.endpoint, self._status, len(spans))
-            return Outcome.REFUSED
-        return Outcome.UNREACHABLE
+    def pack(self, spans: Sequence[ReadableSpan]) -> list[Parcel]:
+        return pack(spans)
+
+    def send(self, parcels: Sequence[Parcel]) -> Answer:
+        body = join(parcels)
+        span_count = sum(parcel.span_count for parcel in parcels)
+        try:
+            answer = self._connection.post(body)
+        except OSError:
+            return Answer(Outcome.UNREACHABLE)
+        if 200 <= answer.status < 300 and not _is_a_page(answer):
+            return self._taken(answer)
+        if answer.status in _TRY_AGAIN:
+            return Answer(Outcome.UNREACHABLE, wait=_wait(answer.headers.get("retry-after")))
+        if answer.status >= 500:
+            return Answer(Outcome.FAULTY)
+        if answer.status == 413 and span_count > 1:
+            return Answer(Outcome.TOO_LARGE)
+        complain("refused spans", _REFUSED, self.endpoint, answer.status, span_count, _advice(answer, len(body)))
+        return Answer(Outcome.REFUSED)
 
     def shutdown(self) -> None:
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]
+        self._connection.close()
 
-    def _note_answer(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        self._status = response.status_code
-        if response.status_code != 200 or int(response.headers.get("content-length") or 0) > _MAX_ANSWER_BYTES:
-            return
+    def _taken(self, answer: HttpAnswer) -> Answer:
         try:
-            partial = ExportTraceServiceResponse.FromString(response.content).partial_success
+            partial = ExportTraceServiceResponse.FromString(answer.body or b"").partial_success
         except DecodeError:
-            return
-        if partial.rejected_spans:
-            message = "%s rejected %d spans: %s"
+            return Answer(Outcome.DELIVERED)
+        if partial.rejected_spans > 0:
+            message = "%s rejected %d spans: %.500s"
             complain("rejected spans", message, self.endpoint, partial.rejected_spans, partial.error_message)
+        return Answer(Outcome.DELIVERED, rejected=max(partial.rejected_spans, 0))
+
+
+def _is_a_page(answer: HttpAnswer) -> bool:
+    """Something for people's eyes: whatever answers there, it takes no spans."""
+    return (answer.body is None or answer.body.lstrip()[:1] == b"<") and "html" in answer.headers.get(
+        "content-type", ""
+    ).lower()
+
+
+def _advice(answer: HttpAnswer, length: int) -> str:
+    match answer.status:
+        case 401 | 403:
+            return "the api key is missing or not accepted here; give it as api_key= or BACKTRAIL_API_KEY"
+        case 404 | 405:
+            return "is this a Backtrail server, or another OTLP/HTTP endpoint?"
+        case 413:
+            return f"a span of {length:,} bytes is more than the server takes; see max_payload_bytes"
+        case status if 300 <= status < 400:
+            return f"spans are not sent on to {answer.headers.get('location', 'another place')[:200]!r}"
+        case status if status < 300:
+            return "a page of HTML, so this is no OTLP endpoint"
+        case _:
+            return "the server does not want them, and would not the next time"
+
+
+def _wait(said: str | None) -> float:
+    """Seconds from a Retry-After header, which may name a moment instead; bounded, whatever it says."""
+    if said is None:
+        return 0.0
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(said).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return 0.0
+    return min(max(seconds, 0.0), _LONGEST_WAIT) if seconds == seconds else 0.0

@@ -13,9 +13,12 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from ._boundary import complain
+from ._clean import clean
 from ._codec import type_name
-from ._delivery import Outcome
+from ._delivery import Answer, Outcome
+from ._parcel import Parcel
 from ._processor import Processor
+from ._size import size_of
 
 EXIT_SECONDS = 1.0
 
@@ -27,12 +30,17 @@ class ExporterDelivery:
         self.endpoint = type_name(type(exporter))
         self._exporter = exporter
 
-    def send(self, spans: Sequence[ReadableSpan]) -> Outcome:
+    def pack(self, spans: Sequence[ReadableSpan]) -> list[Parcel]:
+        cleaned = [clean(span) for span in spans]
+        return [Parcel(len(spans), sum(map(size_of, cleaned)), spans=cleaned)]
+
+    def send(self, parcels: Sequence[Parcel]) -> Answer:
+        spans = [span for parcel in parcels for span in parcel.spans]
         if self._exporter.export(spans) is SpanExportResult.SUCCESS:
-            return Outcome.DELIVERED
+            return Answer(Outcome.DELIVERED)
         # What an exporter gives up on, after all the tries it makes, is not to be offered again.
         complain(f"the exporter {self.endpoint}", "%s could not export %d spans", self.endpoint, len(spans))
-        return Outcome.REFUSED
+        return Answer(Outcome.REFUSED)
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
@@ -46,7 +54,7 @@ class BatchedExporter(SpanProcessor):
 
     def __init__(self, exporter: SpanExporter) -> None:
         self.exporter = exporter
-        self._processor = Processor(ExporterDelivery(exporter))
+        self._processor = Processor(ExporterDelivery(exporter), heartbeat=None)
 
     def on_end(self, span: ReadableSpan) -> None:
         if span.context is not None and span.context.trace_flags.sampled:

@@ -1,6 +1,6 @@
 """Whether an endpoint is on this computer: no proxy from the environment leads there.
 
-_delivery, client → **_loopback**
+_connection, client → **_loopback**
 """
 
 from ipaddress import ip_address

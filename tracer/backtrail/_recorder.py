@@ -47,16 +47,28 @@ def new_process() -> str:
 
 
 class SpanSink(Protocol):
-    """What takes finished spans; `_processor.Processor` in a program, a list in tests."""
+    """What takes finished spans; `_processor.Processor` in a program, a list in tests.
+
+    A sink may stand before another, to hold spans back or to show them to somebody else: it hands everything on, and
+    has the other as its attribute `inner`.
+    """
 
     def opened(self, span: RecordedSpan) -> None: ...
     def closed(self, span: RecordedSpan) -> None: ...
     def on_end(self, span: ReadableSpan) -> None: ...
     def flush(self, timeout: float) -> bool: ...
+    def secure(self, timeout: float) -> bool: ...
     def lost_of(self, trace_id: int) -> int: ...
     def shutdown(self) -> None: ...
     @property
     def is_failing(self) -> bool: ...
+
+
+def innermost(sink: SpanSink | None) -> SpanSink | None:
+    """The sink behind all that stand before it."""
+    while (inner := getattr(sink, "inner", None)) is not None:
+        sink = inner
+    return sink
 
 
 @dataclass(slots=True)
@@ -131,6 +143,13 @@ class Recorder:
         if self.sink is not None:
             with _flushing:
                 return self.sink.flush(timeout)
+        return False
+
+    def secure(self, timeout: float) -> bool:
+        """Whether what was recorded so far would survive this process: acknowledged, or synced in the spool."""
+        if self.sink is not None:
+            with _flushing:
+                return self.sink.secure(timeout)
         return False
 
 

@@ -153,6 +153,8 @@ def _facts(run: Run) -> Text:
         cost(run.cost_usd, unpriced=run.unpriced_calls) and f"cost {cost(run.cost_usd, unpriced=run.unpriced_calls)}",
     ]
     text = Text(" · ".join(fact for fact in facts if fact), style="dim")
+    if run.lost_count:
+        text.append(f"\n! not whole: {count(run.lost_count, 'span')} could not be delivered", style="yellow")
     return Text.assemble(text, (f"\n“{run.query}”", "italic")) if run.query else text
 
 
@@ -200,6 +202,8 @@ def _run_name(run: RunSummary) -> Text:
     name = Text(one_line(run.name))
     if run.replay_of:
         name.append(f"  ↻ {run.replay_of[:SHORT_ID]}", style="cyan")
+    if run.lost_count:
+        name.append(f"  ! {count(run.lost_count, 'span')} lost", style="yellow")
     return name
 
 

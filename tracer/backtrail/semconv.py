@@ -42,7 +42,7 @@ SESSION_ID = "session.id"  # read as an alias of gen_ai.conversation.id
 ERROR_TYPE = "error.type"
 
 # --- Every Backtrail span -------------------------------------------------------------------------------
-KIND = "backtrail.kind"  # run, agent, step, attempt, state, checkpoint, effect, pending
+KIND = "backtrail.kind"  # run, agent, step, attempt, state, checkpoint, effect, process, pending
 PROCESS = "backtrail.process"  # 8 hex digits, one value for each process
 NUMBER = "backtrail.number"  # int: 1, 2, 3 … for each run and process; final spans only
 DIGESTS = "backtrail.digests"  # JSON: {attribute: [bytes, sha256]} of the span's payloads
@@ -80,7 +80,7 @@ RUN_NUMBER_MAX = "backtrail.run.number_max"  # int
 RUN_STEP_COUNT = "backtrail.run.step_count"  # int
 RUN_REDACTION = "backtrail.run.redaction"  # names of the rules that were on, or none
 RUN_HASH_KEY_ID = "backtrail.run.hash_key_id"  # tells hash keys apart; absent without one
-RUN_LOST = "backtrail.run.lost"  # int: spans the SDK had to drop
+RUN_LOST = "backtrail.run.lost"  # int: spans the SDK had to drop; on the run, and on a process record
 WIRE = "backtrail.wire"  # int: version of these conventions
 SDK_VERSION = "backtrail.sdk.version"
 PYTHON = "backtrail.python"

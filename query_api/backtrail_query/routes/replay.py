@@ -1,6 +1,5 @@
 """POST /api/v1/runs/{run_id}/replay-bundle: what a client needs to replay a run, a page at a time."""
 
-import time
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
@@ -72,5 +71,5 @@ def get_replay_bundle(
     lineage = load_lineage(read, run_id, spans)
     if lineage is None:
         raise NotReplayable(f"{run_id} is a trace without a Backtrail run: its spans recorded no steps to replay")
-    page = build_page(lineage, wish, now_unix_nano=time.time_ns(), cursor=request.cursor)
+    page = build_page(lineage, wish, open_status=reader.open_status, cursor=request.cursor)
     return Response(page, media_type="application/json")

@@ -1,6 +1,5 @@
 """GET /api/v1/runs and /api/v1/runs/{run_id}: the list, and one run as a tree."""
 
-import time
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -9,7 +8,6 @@ from backtrail_query.errors import RunNotFound
 from backtrail_query.models import Problem, RunPage, RunView
 from backtrail_query.nodes import run_with_tree
 from backtrail_query.params import Cursor, End, Limit, Project, Reader, RunId, Start, write_cursor
-from backtrail_query.summary import status_without_root
 from backtrail_query.tree import Tree, build_tree, end_status
 from backtrail_query.views import json_response, run_view
 from backtrail_store.reader import TraceReader
@@ -57,14 +55,8 @@ def get_run(run_id: RunId, project: Project, reader: Reader) -> Response:
     if not spans:
         raise RunNotFound(run_id)
     tree = build_tree(spans)
-    return json_response(run_with_tree(tree, _status(tree, reader, project)))
+    return json_response(run_with_tree(tree, _status(tree, reader)))
 
 
-def _status(tree: Tree, reader: TraceReader, project: str) -> RunStatus:
-    root = tree.root.span
-    if tree.has_ended:
-        return end_status(root)
-    run = reader.get_run(project, root.trace_id)
-    if run is None:
-        return status_without_root(tree, time.time_ns())
-    return "incomplete" if run.status == "incomplete" else "running"  # an end that came after the tree is not in it
+def _status(tree: Tree, reader: TraceReader) -> RunStatus:
+    return end_status(tree.root.span) if tree.has_ended else reader.open_status(tree.last_received_unix_nano)

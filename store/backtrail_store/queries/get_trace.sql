@@ -49,6 +49,8 @@ SELECT
   step_key,
   seq,
   replayed,
+  lost,
+  toUnixTimestamp64Nano(received_time) AS received_unix_nano,
   if(bare, mapFilter((key, value) -> key IN ('backtrail.step.status', 'backtrail.pending.kind'), attributes), attributes) AS attributes,
   if({outline:Bool}, CAST(map(), 'Map(LowCardinality(String), LowCardinality(String))'), resource) AS resource,
   if({outline:Bool}, [], events) AS events,

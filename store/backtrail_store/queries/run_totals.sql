@@ -7,6 +7,7 @@ SELECT
   countIf(backtrail_kind = 'step') AS step_count,
   countIf(status_code = 'error' AND NOT is_record AND backtrail_kind != 'attempt') AS error_count,
   countIf(replayed AND NOT is_record) AS replayed_count,
+  greatest(sumIf(lost, backtrail_kind = 'process'), maxIf(lost, backtrail_kind = 'run')) AS lost_count,
   max(toUnixTimestamp64Nano(received_time)) AS last_received_unix_nano,
   groupArray(reinterpretAsUInt64(unhex(span_id))) AS span_ids,
   groupArray(reinterpretAsUInt64(unhex(parent_span_id))) AS parent_ids,
@@ -16,7 +17,7 @@ FROM (
   SELECT
     *,
     cost_usd,
-    backtrail_kind IN ('state', 'checkpoint', 'effect') AS is_record,
+    backtrail_kind IN ('state', 'checkpoint', 'effect', 'process') AS is_record,
     NOT is_pending AND NOT replayed AND NOT is_record AS ran,
     backtrail_kind NOT IN ('run', 'agent', 'attempt') AND (step_kind IN ('llm', 'embedding', 'reranker')
       OR operation_name IN ('chat', 'text_completion', 'generate_content', 'embeddings')) AS is_call,

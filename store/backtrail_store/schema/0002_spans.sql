@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS spans (
   step_key String CODEC(ZSTD(1)),
   seq UInt64 CODEC(T64, ZSTD(1)),
   replayed Bool,
+  lost UInt32 CODEC(T64, ZSTD(1)),
 
   -- Values are text; attribute_types names those that are not strings. Large and private ones are in contents:
   -- payloads maps their keys to the hashes of their pieces, see backtrail_pieces.

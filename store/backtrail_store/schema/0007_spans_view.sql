@@ -64,6 +64,7 @@ SELECT
   toUInt64OrZero(concat(texts['backtrail.step.seq_start'], texts['backtrail.agent.seq_start'], texts['backtrail.state.seq'],
     texts['backtrail.checkpoint.seq'], texts['backtrail.effect.seq'])) AS seq,
   texts['backtrail.step.replayed'] = 'true' AS replayed,
+  toUInt32OrZero(texts['backtrail.run.lost']) AS lost,
 
   texts AS attributes,
   types AS attribute_types,

@@ -1,0 +1,122 @@
+"""Undelivered spans in a folder, so that they outlive the process: this one sends them, or the next one.
+
+    exporting thread → **Spool** → _spool_file → exporting thread → _delivery
+
+Each process writes one file of its own, and takes over the files of processes that are gone. A file of our own rather
+than SQLite: a forked child can neither use nor close a connection of its parent, and all that is needed is a stack.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from ._boundary import complain, logger
+from ._limits import DEFAULT_MAX_SPOOL_BYTES
+from ._parcel import Parcel
+from ._spool_file import HAS_LOCKS, SUFFIX, Record, SpoolFile
+
+
+class Spool:
+    """`max_bytes` bounds the folder, whoever writes into it."""
+
+    def __init__(self, folder: Path, max_bytes: int = DEFAULT_MAX_SPOOL_BYTES) -> None:
+        self.folder = folder
+        self._max_bytes = max_bytes
+        self._lock = threading.RLock()
+        self._own: SpoolFile | None = None
+        self._found: list[SpoolFile] = []
+        if not HAS_LOCKS:
+            raise ValueError("spool_dir needs locks on files, which this system does not have")
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"spool_dir={str(folder)!r} cannot be made: {error.strerror}") from error
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to be sent."""
+        return bool(self._own or self._found)
+
+    @property
+    def own_span_count(self) -> int:
+        """Spans of this process that are here and nowhere else."""
+        return self._own.span_count if self._own is not None else 0
+
+    def take_over(self) -> None:
+        """Own what processes that are gone have left behind."""
+        with self._lock:
+            for path in sorted(self.folder.glob(f"*{SUFFIX}")):
+                file = SpoolFile.take_over(path)
+                if file is None:
+                    continue
+                if file.damaged_bytes:
+                    message = "%d bytes in %s cannot be read, as after a crash; what is whole around them is sent"
+                    logger.warning(message, file.damaged_bytes, path)
+                if file:
+                    self._found.append(file)
+                else:
+                    file.remove()
+
+    def append(self, parcels: Sequence[Parcel]) -> int:
+        """How many of them, from the first on, are on the disk now: written and synced."""
+        with self._lock:
+            try:
+                room = self._max_bytes - self._folder_bytes()
+                fitting = 0
+                while fitting < len(parcels) and (room := room - SpoolFile.size_of(parcels[fitting])) >= 0:
+                    fitting += 1
+                if fitting < len(parcels):
+                    complain("a full spool", "%s holds %d bytes; no more are kept there", self.folder, self._max_bytes)
+                if fitting:
+                    if self._own is None:
+                        self._own = SpoolFile.create(self.folder)
+                    self._own.append(parcels[:fitting])
+                return fitting
+            except OSError as error:
+                complain("the spool", "undelivered spans cannot be kept in %s: %s", self.folder, error)
+                return 0
+
+    def last(self) -> Record | None:
+        """The newest record of the first file that has one."""
+        with self._lock:
+            for file in (self._own, *self._found):
+                if file is not None and (record := file.last()) is not None:
+                    return record
+            return None
+
+    def take_out(self, record: Record) -> int:
+        """It is delivered, or lost; how many spans of this process that were."""
+        with self._lock:
+            record.file.take_out(record)
+            if record.file is self._own:
+                return record.span_count
+            if not record.file and record.file in self._found:
+                self._found.remove(record.file)
+                record.file.remove()
+            return 0
+
+    def close(self) -> None:
+        """Let go of the files: what is in them is for the next process."""
+        with self._lock:
+            for file in (self._own, *self._found):
+                if file is None:
+                    continue
+                if file:
+                    file.close()
+                else:
+                    file.remove()
+            self._own, self._found = None, []
+
+    def renew(self) -> None:
+        """In a forked process: the files are the parent's, and its lock on them is not touched."""
+        self._lock = threading.RLock()
+        for file in (self._own, *self._found):
+            if file is not None:
+                file.close()
+        self._own, self._found = None, []
+
+    def _folder_bytes(self) -> int:
+        with os.scandir(self.folder) as entries:
+            return sum(entry.stat().st_size for entry in entries if entry.name.endswith(SUFFIX))
