@@ -15,6 +15,7 @@ DivergenceKind = Literal[
     "code_changed",
     "context_changed",
     "state_changed",
+    "redaction_changed",
     "undecodable",
     "ambiguous",
     "stream_exhausted",

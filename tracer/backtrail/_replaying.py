@@ -18,6 +18,8 @@ from ._bundle import Bundle, join_pages, parse_page, read_bundle
 from ._codec import type_name
 from ._decision import ReplayOptions
 from ._divergence import Divergence, ReplayReport
+from ._recorder import current_recorder
+from ._redacted_inputs import check_inputs, check_rules
 from ._replay import MODES, Replay
 from ._replayed_run import ReplayStart, starting
 from ._restoring import restore_arguments, restore_context
@@ -79,6 +81,7 @@ class Replaying(ABC):
         bundle: Bundle | str | Path | None = None,
         mode: str = "resume",
         at: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
         context: RunContext | None = None,
         context_overrides: Collection[str] = (),
         code_change: Literal["warn", "rerun", "raise"] = "warn",
@@ -93,6 +96,7 @@ class Replaying(ABC):
 
         The step that ended the run runs live, as does everything after it. If it fails again, its error is
         raised here. `context` supplies the services no recording holds; its data comes from the record.
+        `inputs` gives those of the run's own arguments again that were redacted when it was recorded.
         """
         options = ReplayOptions(
             code_change=code_change,
@@ -100,7 +104,9 @@ class Replaying(ABC):
             on_undecodable=on_undecodable,
             allow_unsafe=allow_unsafe,
         )
-        prepare = partial(self._prepare, run_id, fn, bundle, mode, at, context, context_overrides, options, force)
+        prepare = partial(
+            self._prepare, run_id, fn, bundle, mode, at, inputs or {}, context, context_overrides, options, force
+        )
         prepared = await asyncio.to_thread(prepare)
         with _running(prepared.replay) as start:
             if inspect.iscoroutinefunction(inspect.unwrap(_function(fn))):
@@ -117,6 +123,7 @@ class Replaying(ABC):
         bundle: Bundle | str | Path | None = None,
         mode: str = "resume",
         at: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
         context: RunContext | None = None,
         context_overrides: Collection[str] = (),
         code_change: Literal["warn", "rerun", "raise"] = "warn",
@@ -132,7 +139,7 @@ class Replaying(ABC):
             on_undecodable=on_undecodable,
             allow_unsafe=allow_unsafe,
         )
-        prepared = self._prepare(run_id, fn, bundle, mode, at, context, context_overrides, options, force)
+        prepared = self._prepare(run_id, fn, bundle, mode, at, inputs or {}, context, context_overrides, options, force)
         with _running(prepared.replay) as start:
             if inspect.iscoroutinefunction(inspect.unwrap(_function(fn))):
                 value = asyncio.run(_awaited(prepared.call))
@@ -147,6 +154,7 @@ class Replaying(ABC):
         bundle: Bundle | str | Path | None,
         mode: str,
         at: str | None,
+        inputs: Mapping[str, Any],
         context: RunContext | None,
         context_overrides: Collection[str],
         options: ReplayOptions,
@@ -156,7 +164,10 @@ class Replaying(ABC):
         function = _function(fn)
         record = self._find_bundle(run_id, bundle, mode, at, force)
         replay = Replay(record, options, self.types)
-        args, kwargs = restore_arguments(function, record.run.input, self.types)
+        recorder = current_recorder()
+        replay.report.divergences.extend(check_rules(record.run, recorder))
+        check_inputs(record.run, inputs, recorder)
+        args, kwargs = restore_arguments(function, record.run.input, self.types, inputs)
         restored, differences = restore_context(
             function, record.run.context, context, registry=self.types, overrides=context_overrides
         )

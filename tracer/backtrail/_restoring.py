@@ -16,15 +16,19 @@ from ._codec import encode, type_name
 from ._decode import Registry, class_hints, decode
 from ._divergence import Divergence
 from ._fields import blank, put_field
+from ._redacted_inputs import is_redacted
 from ._run_context import RunContext
 from ._signature import Signature
 from .errors import ReplayError, ResultNotReplayableError
 
 
 def restore_arguments(
-    function: Callable[..., Any], recorded: object, registry: Registry
+    function: Callable[..., Any], recorded: object, registry: Registry, given: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The positional and keyword arguments of the recorded call, typed by the function's annotations."""
+    """The positional and keyword arguments of the recorded call, typed by the function's annotations.
+
+    Those that are `given` were redacted in the record.
+    """
     if not isinstance(recorded, Mapping):
         raise ReplayError("the record does not hold the run's input: it cannot be called again as it was")
     signature = Signature(function)
@@ -33,7 +37,9 @@ def restore_arguments(
         return _restore_unbound(function, recorded, registry)
     bound = inspect.signature(function).bind_partial()
     for name, parameter in parameters.items():
-        if name in recorded:
+        if name in given:
+            bound.arguments[name] = given[name]
+        elif name in recorded:
             hint = signature.hints.get(name)
             bound.arguments[name] = decode(recorded[name], _collected(parameter, hint), registry)
     return bound.args, bound.kwargs
@@ -90,6 +96,8 @@ def _decode_fields(
     hints = class_hints(cls)
     fields, undecodable = {}, []
     for name in recorded.fields.keys() - set(overrides) - set(recorded.opaque):
+        if name == "query" and is_redacted(recorded.fields[name]):
+            continue  # the run takes it from its arguments again
         try:
             fields[name] = decode(recorded.fields[name], hints.get(name), registry)
         except ResultNotReplayableError:
