@@ -85,7 +85,7 @@ class AgentContext(Block):
         self._planned = planned
         self._given: Any = _NOTHING
         self.attributes: dict[str, Any] = {
-            **lineage.attributes(runtime.recorder.redaction),
+            **lineage.attributes(runtime.recorder),
             semconv.AGENT_KEY: info.agent_key,
             semconv.AGENT_PATH: json_text(info.path),
             semconv.GEN_AI_AGENT_NAME: info.name,
@@ -251,7 +251,7 @@ class AgentContext(Block):
         if self.status == "open":
             encoded = self.runtime.encode_error(error)
             if self.span is not None:
-                self.span.set_error(error)
+                self.span.set_error(error, is_confidential=self.runtime.is_confidential(error))
             ending = {
                 semconv.AGENT_ERROR: payload_text(encoded.json, self._limit),
                 semconv.ERROR_TYPE: error_type(error),

@@ -169,7 +169,7 @@ class Attempt(Block):
         }
         if self.gave_up is not None and not is_cancelled:
             ending[semconv.ATTEMPT_GAVE_UP] = self.gave_up
-        self.span.set_error(error)
+        self.span.set_error(error, is_confidential=runtime.is_confidential(error))
         self._end("cancelled" if is_cancelled else "failed", ending)
         is_known = self._step.waits_before or self._n > 1
         if self.gave_up is None and not is_known and self._step.span is not None:

@@ -19,6 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from . import semconv
 from ._beside import Beside
 from ._boundary import never_raise
+from ._capture import Capture, capture_of
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES
 from ._current import get_current_client, set_current_client
 from ._foreign import join_provider, takes_span_processors
@@ -64,6 +65,7 @@ def configure(
     on_full: OnFull = "mark",
     spool_dir: str | os.PathLike[str] | None = None,
     max_spool_bytes: int = DEFAULT_MAX_SPOOL_BYTES,
+    capture: Capture = "all",
 ) -> Client:
     """Send every run from now on to a Backtrail server, and return a client for the same server.
 
@@ -79,6 +81,8 @@ def configure(
     counted, and their runs say so; with `on_full="block"` the call that would lose one waits for room first, half a
     minute at most in one outage. With `spool_dir`, a folder for one server, undelivered spans go to files there, up to
     `max_spool_bytes`; this process sends them, or the next one with that folder, even after a crash.
+    `capture="metadata"` records names, times, sizes, hashes and usage, and nothing of what was said; `"none"` records
+    nothing, while contexts and state go on working.
     Calling it again with the same arguments changes nothing; with others, it replaces the settings for runs
     that start afterwards.
 
@@ -100,7 +104,7 @@ def configure(
     wishes = redact if redact is None or callable(redact) or isinstance(redact, str | bool) else tuple(redact)
     named = (endpoint, service_name, api_key, service_version)
     waiting = (max_queue_bytes, on_full, spool_dir and os.fspath(spool_dir), max_spool_bytes)
-    settings = (*named, durability, max_payload_bytes, strict, beside, wishes, hash_key, waiting)
+    settings = (*named, durability, max_payload_bytes, strict, beside, wishes, hash_key, waiting, capture)
     if settings == _settings:
         return get_current_client()
     if durability not in get_args(Durability):
@@ -119,8 +123,10 @@ def configure(
         or int(os.environ.get("BACKTRAIL_MAX_PAYLOAD_BYTES") or DEFAULT_MAX_PAYLOAD_BYTES),
         redaction=redaction_of(wishes, key),
         hashing=hashing_of(key),
+        withholds=capture_of(capture) == "metadata",
     )
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true":
+    is_disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if not is_disabled and capture != "none":
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         interval = _SECONDS_UNTIL_EXIT if durability == "exit" else INTERVAL
         processor = Processor(

@@ -80,6 +80,8 @@ class _Decoder:
         if tag == "redacted":
             raise ResultNotReplayableError("it was redacted before it was recorded", reason="redacted")
         if tag == "truncated":
+            if isinstance(body, dict) and body.get("head") == "":
+                raise ResultNotReplayableError("only its size was recorded", reason="not_captured")
             raise ResultNotReplayableError("the value was over the payload limit when recorded", reason="too_large")
         return self._instance(tag, encoded, hint, depth)
 

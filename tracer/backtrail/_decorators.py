@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 
 from ._call_context import HandedOver
 from ._calls import Decorated
+from ._capture import Capture
 from ._retries import Backoff, RetryOn
 from ._spec import Spec
 from ._specs import AgentSpec, RunSpec, StepSpec
@@ -78,7 +79,7 @@ def step(
     retries: int = 0,
     retry_on: RetryOn = (Exception,),
     backoff: Backoff = 0.5,
-    capture: bool = True,
+    capture: Capture | bool = "all",
     input: Any = None,
 ) -> StepSpec: ...
 def step(name: Any = None, **options: Any) -> Any:
@@ -90,6 +91,9 @@ def step(name: Any = None, **options: Any) -> Any:
     `retries=3` tries a failing function up to three times more, after `backoff` seconds, then twice as many, up to
     half a minute (or `backoff=lambda n: …`), on the errors `retry_on` names or says yes to. It is one step; each
     try is an attempt below it.
+
+    `capture="metadata"` records that it was called, when and for how long, and nothing of what was said; `"none"` makes
+    it an ordinary function.
     """
     return _decorator_or_block(StepSpec, name, options)
 

@@ -15,14 +15,19 @@ from ._scope import Position
 from ._state import StateValue
 
 if TYPE_CHECKING:
+    from ._recorder import Recorder
     from ._run import RunRuntime
     from ._step_context import StepContext
 
 
+def state_limit(recorder: Recorder) -> int:
+    """How long a value may be: half the limit, so that a delta with its key and hashes stays under it."""
+    return 0 if recorder.withholds else recorder.max_payload_bytes // 2
+
+
 def set_state(runtime: RunRuntime, scope: str, key: str, value: Any, position: Position | None) -> None:
     with never_raise("setting state"):
-        # Half the limit, so that a delta with its key and hashes stays under it.
-        new = StateValue(runtime.encode(value), value, runtime.recorder.max_payload_bytes // 2)
+        new = StateValue(runtime.encode(value), value, state_limit(runtime.recorder))
         key = runtime.recorder.redaction.name(key)
         with runtime.lock:
             own = runtime.state.own(scope)

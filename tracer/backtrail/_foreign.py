@@ -22,7 +22,7 @@ from ._beside import Beside, Shadow
 from ._boundary import complain, never_raise
 from ._codec import type_name
 from ._recorder import Recorder, current_recorder
-from ._redacted_spans import redacted_span
+from ._redacted_spans import bare_span, redacted_span
 from ._run import active_runs
 from ._scope import current_position
 from ._span import SCOPE
@@ -61,7 +61,7 @@ class ForeignSpans(SpanProcessor):
             return
         with _taking:
             taken = _with_resource(span, recorder.resource) if self._takes_all else span
-            taken = redacted_span(taken, recorder.redaction)
+            taken = redacted_span(bare_span(taken) if _is_withheld(recorder) else taken, recorder.redaction)
             recorder.sink.on_end(taken)
             if recorder.beside is not None:
                 recorder.beside.foreign_ended(taken)
@@ -74,6 +74,11 @@ class ForeignSpans(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return current_recorder().flush(timeout_millis / 1000)
+
+
+def _is_withheld(recorder: Recorder) -> bool:
+    position = current_position.get()
+    return recorder.withholds or (position is not None and position.step is not None and position.step.plan.withholds)
 
 
 def _recorder_of(span: ReadableSpan) -> Recorder:

@@ -42,7 +42,7 @@ class JoinedRuntime(RunRuntime):
         self.run_id = f"{self.trace_id:032x}"
         self.info = RunInfo(self.run_id, caller.run_name, caller.lineage_id)
         self.lineage = caller.lineage
-        self.attributes = self.lineage.attributes(recorder.redaction)
+        self.attributes = self.lineage.attributes(recorder)
         self.root_scope = Scope(caller.frames)
         self.state = State(recorder.process)
         self.seq = caller.seq

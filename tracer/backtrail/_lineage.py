@@ -13,7 +13,7 @@ from typing import Any
 
 from . import semconv
 from ._fields import read_field
-from ._redaction import Redaction
+from ._recorder import Recorder
 from .canonical import H
 
 _MAX_QUERY_CHARACTERS = 8_192
@@ -85,9 +85,10 @@ class Lineage:
             user_id=_text(context, "user_id") or self.user_id,
         )
 
-    def attributes(self, redaction: Redaction) -> dict[str, Any]:
+    def attributes(self, recorder: Recorder) -> dict[str, Any]:
+        redaction = recorder.redaction
         attributes: dict[str, Any] = {
-            semconv.QUERY: redaction.text(self.query)[:_MAX_QUERY_CHARACTERS],
+            semconv.QUERY: "" if recorder.withholds else redaction.text(self.query)[:_MAX_QUERY_CHARACTERS],
             semconv.TASK_ID: redaction.name(self.task_id),
             semconv.DEPTH: self.depth,
         }

@@ -21,6 +21,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 
 from . import semconv
 from ._boundary import never_raise
+from ._capture import withhold
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES, is_over, truncated_text
 from ._hashing import PLAIN_HASHING, Hashing
 from ._ids import PrivateIds
@@ -86,8 +87,11 @@ class Recorder:
     joins_global_provider: bool = False
     redaction: Redaction = DEFAULT_REDACTION
     hashing: Hashing = PLAIN_HASHING
+    withholds: bool = False
 
     def start_root(self, name: str, trace_id: int, attributes: dict[str, Any], links: Sequence[Link]) -> RecordedSpan:
+        if self.withholds:
+            withhold(attributes, self.hashing)
         context = SpanContext(trace_id, self.ids.generate_span_id(), False, _SAMPLED)
         span = RecordedSpan(self, name, context, None, attributes, self.clock(), links=links)
         if self.beside is not None:
@@ -102,6 +106,8 @@ class Recorder:
         kind: SpanKind = SpanKind.INTERNAL,
         start_time: int | None = None,
     ) -> RecordedSpan:
+        if self.withholds:
+            withhold(attributes, self.hashing)
         context = SpanContext(parent.trace_id, self.ids.generate_span_id(), False, _SAMPLED)
         span = RecordedSpan(
             self, name, context, parent, attributes, self.clock() if start_time is None else start_time, kind
@@ -120,7 +126,10 @@ class Recorder:
         """Let a row stand in for a span that may never end."""
         real = span.context
         attributes: dict[str, Any] = {}
-        for name, value in span.attributes.copy().items():
+        known = span.attributes.copy()
+        if span.withholds:
+            withhold(known, self.hashing)
+        for name, value in known.items():
             is_long = isinstance(value, str) and is_over(value, _PENDING_PAYLOAD_BYTES)
             attributes[name] = truncated_text(value, _PENDING_PAYLOAD_BYTES) if is_long else value
         attributes[semconv.PENDING_OF] = f"{real.span_id:016x}"
@@ -133,6 +142,8 @@ class Recorder:
     def finish(self, span: RecordedSpan) -> None:
         if self.sink is not None:
             with _handing_over:
+                if span.withholds:
+                    withhold(span.attributes, self.hashing)
                 finished = span.readable()
                 self.sink.on_end(finished)
                 if self.beside is not None:

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link
 from opentelemetry.trace.status import Status
 
+from ._capture import is_word
 from ._redaction import Redaction
 
 
@@ -43,6 +44,28 @@ def redacted_span(span: ReadableSpan, redaction: Redaction) -> ReadableSpan:
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
+
+
+def bare_span(span: ReadableSpan) -> ReadableSpan:
+    """The span without what was said: for capture="metadata"."""
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=_without_words(span.attributes),
+        events=[Event(event.name, _without_words(event.attributes), event.timestamp) for event in span.events],
+        links=span.links,
+        kind=span.kind,
+        status=Status(span.status.status_code),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _without_words(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (attributes or {}).items() if not is_word(name)}
 
 
 def _redacted(attributes: Mapping[str, Any] | None, redaction: Redaction) -> Mapping[str, Any] | None:

@@ -22,6 +22,7 @@ from opentelemetry.trace import SpanContext, get_current_span
 from . import _agents, semconv
 from ._agent_context import AgentContext
 from ._boundary import logger, never_raise
+from ._capture import is_among, types_only
 from ._codec import Encoded, encode
 from ._content import json_text
 from ._done import DONE, Done
@@ -81,7 +82,7 @@ class RunRuntime:
         self.lineage_id = lineage_id or self.run_id
         self.info: RunInfo = RunInfo(self.run_id, name, self.lineage_id)
         self.lineage = Lineage.of_run(context, self.lineage_id, conversation_id)
-        self.attributes = self.lineage.attributes(recorder.redaction)
+        self.attributes = self.lineage.attributes(recorder)
         self.remembered = Remembered(self)
         self.lock = threading.RLock()
         self.root_scope = Scope()
@@ -102,6 +103,7 @@ class RunRuntime:
         self.loops: set[AbstractEventLoop] = set()
         self._default: AgentContext | None = None
         self._failures: deque[tuple[BaseException, str]] = deque(maxlen=_FAILURES_KEPT)
+        self._confidential: deque[BaseException] = deque(maxlen=_FAILURES_KEPT)
         self._turns = TurnClock()
         runtimes.add(self)
 
@@ -177,6 +179,8 @@ class RunRuntime:
     def encode_error(self, error: BaseException) -> Encoded:
         """An error as data, redacted; a replay raises it again."""
         json = encode_error(error, lambda value: encode(value).json)
+        if self.is_confidential(error):
+            return Encoded(types_only(json), replayable=False, reason="not_captured")
         redacted = self.recorder.redaction.error(json)
         return Encoded(json) if redacted is json else Encoded(redacted, replayable=False, reason="redacted")
 
@@ -190,6 +194,13 @@ class RunRuntime:
         if never_raise.is_strict:
             raise ResultNotReplayableError(message, reason=encoded.reason)
         _warn_once(message)
+
+    def keep_confidential(self, error: BaseException) -> None:
+        """Keep the words of an error off every span it goes through."""
+        self._confidential.append(error)
+
+    def is_confidential(self, error: BaseException) -> bool:
+        return bool(self._confidential) and is_among(error, tuple(self._confidential))
 
     def note_failure(self, error: BaseException, step_key: str) -> None:
         self._failures.append((error, step_key))

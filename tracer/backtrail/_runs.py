@@ -17,6 +17,7 @@ from ._boundary import logger
 from ._checkpoint import snapshot
 from ._codec import encode, type_name
 from ._content import limited, payload_text
+from ._deltas import state_limit
 from ._fields import copied, field_defaults, read_field
 from ._foreign import join_global_provider
 from ._recorder import current_recorder
@@ -82,7 +83,7 @@ def start_run(
     with runtime.lock:
         for key, value in (state or {}).items():
             key = recorder.redaction.name(key)
-            runtime.state.set(RUN_SCOPE, key, StateValue(runtime.encode(value), value, recorder.max_payload_bytes // 2))
+            runtime.state.set(RUN_SCOPE, key, StateValue(runtime.encode(value), value, state_limit(recorder)))
         if replay is not None:
             restore_state(runtime.state, replay)
         snapshot(runtime, seq=0)
@@ -134,7 +135,7 @@ def finish_failed(runtime: RunRuntime, error: BaseException) -> None:
     }
     if (step_key := runtime.failed_step_key(error)) is not None:
         ending[semconv.RUN_FAILED_STEP_KEY] = step_key
-    runtime.span.set_error(error)
+    runtime.span.set_error(error, is_confidential=runtime.is_confidential(error))
     _end(runtime, "failed" if isinstance(error, Exception) else "cancelled", ending)
 
 

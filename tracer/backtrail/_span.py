@@ -52,6 +52,7 @@ class RecordedSpan(trace.Span):
         "recorder",
         "shadow",
         "start_time",
+        "withholds",
     )
 
     def __init__(
@@ -75,6 +76,7 @@ class RecordedSpan(trace.Span):
         self.kind = kind
         self.links = links
         self.shadow: Span | None = None
+        self.withholds = recorder.withholds
         self._events: list[Event] | None = None
         self._status = UNSET
 
@@ -124,7 +126,11 @@ class RecordedSpan(trace.Span):
         }
         self.add_event("exception", {**described, **(attributes or {})}, timestamp)
 
-    def set_error(self, error: BaseException) -> None:
+    def set_error(self, error: BaseException, *, is_confidential: bool = False) -> None:
+        if self.withholds or is_confidential:
+            self.add_event("exception", {"exception.type": error_type(error), "exception.escaped": "True"})
+            self.set_status(StatusCode.ERROR, type(error).__name__)
+            return
         self.record_exception(error, escaped=True)
         self.set_status(StatusCode.ERROR, f"{type(error).__name__}: {message_of(error)}")
 

@@ -26,6 +26,7 @@ from ._call_context import (
     swapped,
 )
 from ._calls import Decorated, Opening, RunCall, acknowledge, is_coroutine_function, name_of, qualname_of, wrap
+from ._capture import Capture, capture_of
 from ._codec import encode
 from ._detached import detached_position
 from ._modules import module_name
@@ -38,6 +39,7 @@ from ._signature import Signature
 from ._spec import Spec
 from ._step_context import StepContext
 from ._steps import SideEffect, StepKind, StepPlan
+from ._unrecorded import Unrecorded
 
 if TYPE_CHECKING:
     from .client import Client
@@ -200,7 +202,7 @@ class StepSpec(Spec):
         retries: int = 0,
         retry_on: RetryOn = (Exception,),
         backoff: Backoff = 0.5,
-        capture: bool = True,
+        capture: Capture | bool = "all",
         input: Any = None,
     ) -> None:
         super().__init__(name)
@@ -212,7 +214,7 @@ class StepSpec(Spec):
         self._result_type = result_type
         self._raises = tuple(raises)
         self._retries = retries_of(retries, retry_on, backoff)
-        self._capture = capture
+        self._capture = capture_of(capture)
         self._input = input
 
     def _plan(self, name: str, signature: Signature | None) -> StepPlan:
@@ -234,12 +236,16 @@ class StepSpec(Spec):
         signature = Signature(function, self._ignore)
         name = self._name or name_of(function)
         plan: StepPlan | None = None
+        is_unrecorded = self._capture == "none"
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Opening | None:
             nonlocal plan
             position = current_position.get()
             if position is None:
                 return None
+            if is_unrecorded:
+                unrecorded = Unrecorded(position)
+                return unrecorded, *signature.inject(args, kwargs, unrecorded.provide)
             if plan is None:
                 plan = self._plan(name, signature)
             activity = plan.begin(position, signature.bind(args, kwargs), signature.without_defaults)
@@ -255,7 +261,7 @@ class StepSpec(Spec):
     def __enter__(self) -> StepContext:
         if self._retries is not None:
             raise TypeError("a block runs once; retries= is for a decorated function")
-        position = current_position.get()
+        position = current_position.get() if self._capture != "none" else None
         plan = self._plan(self._name or "step", None)
         activity: StepContext | None = None
         with never_raise("starting a step"):

@@ -171,6 +171,8 @@ class StepContext(Block):
             recorder = self._position.runtime.recorder
             plan = self.plan
             self.span = recorder.start(plan.span_name, self._parent, self._start_attributes, plan.span_kind)
+            if plan.withholds:
+                self.span.withholds = True
             if recorder.sink is not None:
                 recorder.sink.opened(self.span)
         return self.span
@@ -215,14 +217,10 @@ class StepContext(Block):
         runtime = self._position.runtime
         encoded, text = runtime.payload(result)
         ending = self._ending("completed", encoded)
-        if self.plan.capture:
-            ending[semconv.STEP_RESULT] = text = limited(text, runtime.recorder.max_payload_bytes)
-            if text.startswith('{"$t":"truncated"'):
-                ending[semconv.STEP_REPLAYABLE] = False
-                ending[semconv.STEP_UNREPLAYABLE_REASON] = "too_large"
-        else:
+        ending[semconv.STEP_RESULT] = text = limited(text, runtime.recorder.max_payload_bytes)
+        if text.startswith('{"$t":"truncated"'):
             ending[semconv.STEP_REPLAYABLE] = False
-            ending[semconv.STEP_UNREPLAYABLE_REASON] = "not_captured"
+            ending[semconv.STEP_UNREPLAYABLE_REASON] = "too_large"
         self._end(ending)
 
     def finish_served(self) -> None:
@@ -235,6 +233,8 @@ class StepContext(Block):
             return
         runtime = self._position.runtime
         is_cancelled = not isinstance(error, Exception)
+        if self.plan.withholds:
+            runtime.keep_confidential(error)
         encoded = runtime.encode_error(error)
         ending = self._ending("cancelled" if is_cancelled else "failed", encoded)
         ending[semconv.STEP_ERROR] = payload_text(encoded.json, runtime.recorder.max_payload_bytes)
@@ -242,7 +242,7 @@ class StepContext(Block):
         if not is_cancelled:
             runtime.note_failure(error, self.call.step_key)
         if self.span is not None:
-            self.span.set_error(error)
+            self.span.set_error(error, is_confidential=runtime.is_confidential(error))
         self._end(ending)
 
     def _ending(self, status: str, encoded: Encoded) -> dict[str, Any]:
@@ -262,6 +262,9 @@ class StepContext(Block):
         if span is None:
             return
         runtime = self._position.runtime
+        if span.withholds:
+            ending[semconv.STEP_REPLAYABLE] = False
+            ending[semconv.STEP_UNREPLAYABLE_REASON] = "not_captured"
         with runtime.lock:
             # Another thread may be writing state for this step: its delta is here, or in a span of its own.
             if self.deltas:

@@ -17,6 +17,7 @@ from opentelemetry.trace import SpanKind
 
 from . import semconv
 from ._agent_context import AgentContext
+from ._capture import Capture, capture_of, withhold
 from ._codec import type_name
 from ._content import limited
 from ._identity import StepCall, ident_text, json_string, loose_key, step_key
@@ -60,7 +61,7 @@ class StepPlan:
         version: str | None = None,
         hash_excluded: Collection[str] = (),
         side_effect: SideEffect = "none",
-        capture: bool = True,
+        capture: Capture | bool = "all",
         result_type: Any = None,
         raises: tuple[type[BaseException], ...] = (),
         code_hash: str | None = None,
@@ -71,7 +72,7 @@ class StepPlan:
         self.key = key
         self.version = version
         self.side_effect = side_effect
-        self.capture = capture
+        self.withholds = capture_of(capture) == "metadata"
         self.result_type = result_type
         self.raises = raises
         self.code_hash = code_hash
@@ -156,8 +157,9 @@ class StepPlan:
             semconv.STEP_OCCURRENCE: call.occurrence,
             semconv.STEP_SEQ_START: call.seq_start,
         }
-        if self.capture:
-            attributes[semconv.STEP_INPUT] = limited(input_text, recorder.max_payload_bytes)
+        attributes[semconv.STEP_INPUT] = limited(input_text, recorder.max_payload_bytes)
+        if self.withholds:
+            withhold(attributes, recorder.hashing)
         if call.explicit_key is not None:
             attributes[semconv.STEP_EXPLICIT_KEY] = call.explicit_key
             if self.kind is StepKind.TOOL_CALL and self.key is None:

@@ -82,7 +82,8 @@ def _show_tagged(encoded: Mapping[str, Any]) -> object:
         case "redacted":
             return str(value)
         case "truncated" if isinstance(value, dict):
-            return _Bare(f"<{value.get('bytes', '?')} bytes, too long to record>")
+            why = "not recorded" if value.get("head") == "" else "too long to record"
+            return _Bare(f"<{value.get('bytes', '?')} bytes, {why}>")
         case "enum":
             return _Bare(f"{name}.{value}")
         case "opaque":

@@ -46,6 +46,7 @@ KIND = "backtrail.kind"  # run, agent, step, attempt, state, checkpoint, effect,
 PROCESS = "backtrail.process"  # 8 hex digits, one value for each process
 NUMBER = "backtrail.number"  # int: 1, 2, 3 … for each run and process; final spans only
 DIGESTS = "backtrail.digests"  # JSON: {attribute: [bytes, sha256]} of the span's payloads
+WITHHELD = "backtrail.withheld"  # JSON: {attribute: [bytes, hash]} of what capture="metadata" kept away
 
 # --- Every span within a run, other instrumentations' too: the lineage ----------------------------------
 QUERY = "backtrail.query"  # the user's original words, kept through every delegation

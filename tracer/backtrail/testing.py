@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from . import semconv
 from ._boundary import never_raise
+from ._capture import Capture, capture_of
 from ._clean import clean
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES
 from ._hashing import hashing_of
@@ -96,6 +97,7 @@ def capture_spans(
     max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
     redact: Redact = None,
     hash_key: bytes | None = None,
+    capture: Capture = "all",
 ) -> Iterator[CapturedSpans]:
     """Record into a list instead of sending. Ids count from 1; each look at the clock is one second later."""
     spans = CapturedSpans()
@@ -109,6 +111,7 @@ def capture_spans(
         max_payload_bytes=max_payload_bytes,
         redaction=redaction_of(redact, hash_key),
         hashing=hashing_of(hash_key),
+        withholds=capture_of(capture) == "metadata",
     )
     previous, was_strict = current_recorder(), never_raise.is_strict
     set_current_recorder(recorder)

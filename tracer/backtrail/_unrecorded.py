@@ -1,0 +1,35 @@
+"""What is not recorded all the same runs as it would: contexts are injected, state works, no span is made.
+
+@step(capture="none"), a block outside a run → **unrecorded** → the user's function
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._calls import provide
+from ._detached import detached_position
+from ._run import RunRuntime
+from ._scope import Position
+from ._step_context import StepContext
+from ._steps import StepPlan
+
+
+class Unrecorded:
+    """One call of a step that leaves nothing behind. Steps within it are those of whoever called it."""
+
+    waits_before = waits_after = False
+
+    def __init__(self, position: Position) -> None:
+        self._position = position
+        self.runtime: RunRuntime = position.runtime
+
+    def provide(self, cls: type) -> Any:
+        if issubclass(cls, StepContext):
+            return StepPlan("unrecorded").begin(detached_position(), None)
+        return provide(self._position, cls)
+
+    def enter(self) -> None: ...
+    def leave(self, result: Any) -> None: ...
+    def leave_block(self) -> None: ...
+    def leave_failed(self, error: BaseException) -> None: ...
