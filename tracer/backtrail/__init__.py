@@ -36,6 +36,14 @@ from ._step_context import StepContext
 from ._steps import StepKind
 from ._tool_context import ToolContext
 from ._version import __version__
+from .instrument import (
+    instrument_anthropic,
+    instrument_mcp,
+    instrument_openai,
+    uninstrument_anthropic,
+    uninstrument_mcp,
+    uninstrument_openai,
+)
 
 if _typing.TYPE_CHECKING:
     from ._replaying import ReplayResult
@@ -67,11 +75,17 @@ __all__ = [
     "has_active_run",
     "init_local",
     "inject",
+    "instrument_anthropic",
+    "instrument_mcp",
+    "instrument_openai",
     "now_utc",
     "run",
     "shutdown",
     "step",
     "tool",
+    "uninstrument_anthropic",
+    "uninstrument_mcp",
+    "uninstrument_openai",
 ]
 
 if not _typing.TYPE_CHECKING:

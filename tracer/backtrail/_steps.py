@@ -63,7 +63,7 @@ class StepPlan:
         side_effect: SideEffect = "none",
         capture: Capture | bool = "all",
         result_type: Any = None,
-        raises: tuple[type[BaseException], ...] = (),
+        raises: tuple[type, ...] = (),
         code_hash: str | None = None,
         has_retries: bool = False,
     ) -> None:

@@ -18,6 +18,7 @@
     │   ├── MissingServiceError          a service that no text can hold was not given; see `.names`
     │   └── ContextLimitError            a child below max_depth, or a retry beyond max_retries
     ├── ApiError                         the server refused a request
+    ├── MissingPackageError              an extra is not installed; the message names it
     └── ServerUnreachableError           nobody answers at the endpoint
 
 Recording itself raises none of these, unless `configure(strict=True)` asks for it.
@@ -122,6 +123,10 @@ class ApiError(BacktrailError):
         self.status = status
 
 
+class MissingPackageError(BacktrailError, ImportError):
+    """What was asked for needs a package that is not installed; the message says what installs it."""
+
+
 class ServerUnreachableError(BacktrailError):
     """Nobody answers at the endpoint. Start `backtrail-server serve`, or name another endpoint."""
 
@@ -138,6 +143,7 @@ __all__ = [
     "ContextTextError",
     "LiveCallBlockedError",
     "LocalServerError",
+    "MissingPackageError",
     "MissingServiceError",
     "RecordedError",
     "ReplayDivergenceError",
