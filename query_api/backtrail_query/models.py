@@ -231,6 +231,7 @@ class CheckpointView(View):
     after_step_key: str | None
     root: Annotated[str | None, Field(description="hash of the whole state at this point")]
     auto: Annotated[bool, Field(description="taken by Backtrail itself, not by a call of checkpoint()")]
+    extra: Annotated[JsonValue, Field(description="what was kept beside the state: checkpoint(extra=…)")] = None
     time_unix_nano: UnixNano
     time: Time
 

@@ -89,6 +89,7 @@ class SnapshotRecord:
     open_steps: list[str]
     root: str | None
     values: Values
+    extra: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +228,7 @@ def _read_snapshot(span: SpanRow) -> SnapshotRecord:
         open_steps=[str(key) for key in open_steps] if isinstance(open_steps, list) else [],
         root=text(span, semconv.CHECKPOINT_ROOT),
         values=read_values(payload(span, semconv.CHECKPOINT_VALUES)),
+        extra=payload(span, semconv.CHECKPOINT_EXTRA),
     )
 
 

@@ -72,6 +72,7 @@ def checkpoint_views(snapshots: list[SnapshotRecord]) -> list[JsonObject]:
             "after_step_key": snapshot.after_step_key,
             "root": snapshot.root,
             "auto": snapshot.is_auto,
+            "extra": snapshot.extra,
             "time_unix_nano": snapshot.span.start_time_unix_nano,
             "time": rfc3339(snapshot.span.start_time_unix_nano),
         }

@@ -136,6 +136,7 @@ class Checkpoint(Answer):
     after_step_key: str | None = None
     root: str | None = None
     auto: bool
+    extra: Any = None
     time: datetime
 
 

@@ -36,6 +36,7 @@ class Checkpoint:
     name: str
     seq: int
     root: str
+    extra: dict[str, Any] | None = None
     is_durable: bool = False
 
 
@@ -53,7 +54,9 @@ def snapshot(
     number_seq = runtime.tick() if seq is None else seq
     # Of two processes each has its own clock, and one process its own scopes.
     checkpoint_id = runtime.state.own(f"{runtime.run_id}-{number_seq}")
-    checkpoint = Checkpoint(checkpoint_id=checkpoint_id, name=name, seq=number_seq, root=runtime.state.root)
+    checkpoint = Checkpoint(
+        checkpoint_id=checkpoint_id, name=name, seq=number_seq, root=runtime.state.root, extra=extra
+    )
     shared: dict[str, Any] = {
         **runtime.attributes,
         semconv.KIND: "checkpoint",

@@ -123,11 +123,14 @@ def _subclasses(cls: type[RunContext]) -> Iterator[type[RunContext]]:
 
 def _differences(recorded: ContextRecord, given: RunContext, fields: Mapping[str, Any]) -> list[Divergence]:
     """Fields that were given on purpose: neither as recorded nor left at their default."""
-    untouched = blank(type(given))
+    untouched, again = blank(type(given)), blank(type(given))
     changed = [
         name
         for name in fields
-        if hasattr(given, name) and _json(given, name) not in (recorded.fields[name], _json(untouched, name))
+        if hasattr(given, name)
+        and _json(given, name) not in (recorded.fields[name], _json(untouched, name))
+        # An id or a time that is new in every context was not given on purpose, as far as one can tell.
+        and _json(untouched, name) == _json(again, name)
     ]
     detail = "context field {!r} was given differently; the recorded value is used"
     return [
