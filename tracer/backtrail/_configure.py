@@ -26,6 +26,7 @@ from ._foreign import join_provider, takes_span_processors
 from ._hashing import hashing_of
 from ._lifetime import at_exit, not_at_exit
 from ._limits import DEFAULT_MAX_QUEUE_BYTES, DEFAULT_MAX_SPOOL_BYTES, OnFull
+from ._patches import remove_patches
 from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
 from ._redaction import Redact, redaction_of
 from ._run import runtimes
@@ -41,10 +42,16 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 
 _SECONDS_UNTIL_EXIT = 3_600.0
 _settings: tuple[Any, ...] | None = None
+_arguments: dict[str, Any] | None = None
 
 
 def is_configured() -> bool:
     return _settings is not None
+
+
+def configured_with() -> dict[str, Any] | None:
+    """The arguments of the last call, for a process that has to record in the same way."""
+    return _arguments
 
 
 def configure(
@@ -91,6 +98,7 @@ def configure(
     ours is set. `exporters` get our spans too, each behind a bounded queue of its own; `span_processors` are called
     as they are.
     """
+    arguments = dict(locals())
     # What speaks HTTP takes longer to import than everything else; a program that only imports us does without.
     from ._delivery import OtlpDelivery
     from ._export import INTERVAL
@@ -99,7 +107,7 @@ def configure(
     from ._spool import Spool
     from .client import Client
 
-    global _settings
+    global _settings, _arguments
     beside = (tracer_provider, tuple(exporters), tuple(span_processors))
     wishes = redact if redact is None or callable(redact) or isinstance(redact, str | bool) else tuple(redact)
     named = (endpoint, service_name, api_key, service_version)
@@ -151,7 +159,7 @@ def configure(
     client = Client(endpoint, api_key)
     set_current_recorder(recorder)
     set_current_client(client)
-    _settings = settings
+    _settings, _arguments = settings, arguments
     if not any(run.recorder.sink is previous.sink and run.status == "open" for run in list(runtimes)):
         _stop(previous, recorder)
     return client
@@ -175,11 +183,12 @@ def shutdown() -> None:
 
     A program that just ends need not call it.
     """
-    global _settings
+    global _settings, _arguments
+    remove_patches()
     _stop(current_recorder(), None)
     set_current_recorder(Recorder())
     set_current_client(None)
-    _settings = None
+    _settings = _arguments = None
 
 
 def _stop(recorder: Recorder, successor: Recorder | None) -> None:

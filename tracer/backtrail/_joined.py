@@ -22,6 +22,7 @@ from ._boundary import never_raise
 from ._caller import Caller
 from ._done import DONE, Done
 from ._foreign import join_global_provider
+from ._patches import install_patches
 from ._recorder import Recorder, current_recorder, new_process
 from ._run import RunInfo, RunRuntime, active_runs
 from ._run_context import RunContext
@@ -90,6 +91,7 @@ class JoinedRuntime(RunRuntime):
 
 def join_run(caller: Caller) -> JoinedRuntime:
     recorder = current_recorder()
+    install_patches()
     if recorder.joins_global_provider:
         join_global_provider(recorder)
     return JoinedRuntime(recorder, caller)

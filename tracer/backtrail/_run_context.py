@@ -179,8 +179,17 @@ class RunContext:
         return _tasks.run_in_thread(active_position(), function, *args, **kwargs)
 
     def submit(self, executor: Executor, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
-        """`executor.submit`, with the run carried into the thread."""
+        """`executor.submit`, with all context variables carried into the thread, and not only the run."""
         return _tasks.submit(active_position(), executor, function, *args, **kwargs)
+
+    def carried(self, function: Callable[..., T]) -> Callable[..., T]:
+        """The function for a thread made by hand, with the run it is to be part of.
+
+        threading.Thread(target=ctx.carried(watch), args=(order,)).start()
+        """
+        from ._carried import carried
+
+        return carried(active_position(), function)
 
     def now(self) -> datetime:
         """The time, the same again in a replay."""

@@ -20,6 +20,7 @@ from ._content import limited, payload_text
 from ._deltas import state_limit
 from ._fields import copied, field_defaults, read_field
 from ._foreign import join_global_provider
+from ._patches import install_patches
 from ._recorder import current_recorder
 from ._redaction import Redaction
 from ._remembered import remember
@@ -50,6 +51,7 @@ def start_run(
 ) -> RunRuntime:
     """Start the run's span and take the snapshot at seq 0. The caller makes it current."""
     recorder = current_recorder()
+    install_patches()
     if recorder.joins_global_provider:
         join_global_provider(recorder)
     _warn_if_unconfigured(recorder.sink is None)

@@ -13,7 +13,7 @@ import contextvars
 import functools
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -43,11 +43,11 @@ class _LoopFactory:
 def _framed_context(position: Position, coroutine: Any) -> contextvars.Context:
     name = getattr(coroutine, "__qualname__", type(coroutine).__qualname__)
     context = contextvars.copy_context()
-    context.run(current_position.set, _within(position, "task", name))
+    context.run(current_position.set, within(position, "task", name))
     return context
 
 
-def _within(position: Position, kind: str, name: str) -> Position:
+def within(position: Position, kind: str, name: str) -> Position:
     with position.runtime.lock:
         scope = position.scope.child(kind, name)
     if position.runtime.replay is not None:
@@ -94,7 +94,7 @@ class Branch:
     """`with ctx.branch("eu"):` names the scope of the steps in the block."""
 
     def __init__(self, position: Position, key: str) -> None:
-        self._inner = _within(position, "branch", position.runtime.recorder.redaction.name(key))
+        self._inner = within(position, "branch", position.runtime.recorder.redaction.name(key))
         self._opened: contextvars.Token[Position | None] | None = None
 
     def __enter__(self) -> None:
@@ -118,7 +118,7 @@ def _carried(
 ) -> Callable[[], T]:
     name = getattr(function, "__qualname__", type(function).__qualname__)
     context = contextvars.copy_context()
-    context.run(current_position.set, _within(position, "thread", name))
+    context.run(current_position.set, within(position, "thread", name))
     return functools.partial(context.run, functools.partial(function, *args, **kwargs))
 
 
@@ -131,4 +131,6 @@ def run_in_thread(position: Position, function: Callable[..., T], *args: Any, **
 
 
 def submit(position: Position, executor: Executor, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
+    if isinstance(executor, ProcessPoolExecutor):
+        return executor.submit(function, *args, **kwargs)
     return executor.submit(_carried(position, function, args, kwargs))
