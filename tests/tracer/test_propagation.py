@@ -271,6 +271,12 @@ def test_every_query_arrives_or_is_cut_with_a_flag(query: str, run_name: str, us
         assert ctx.query == query.encode("utf-8", "replace").decode()
 
 
+def test_secrets_in_the_query_do_not_go_into_headers(spans: CapturedSpans) -> None:
+    headers = headers_of("use sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCD to ask")
+
+    assert "abcdefghij" not in unquote_plus(headers["baggage"])
+
+
 WHOLE = {"traceparent": f"00-{7:032x}-{8:016x}-01"}
 HOSTILE: list[Any] = [
     {},

@@ -8,13 +8,14 @@ service are told apart, in this run and in the next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opentelemetry.trace import SpanContext
 
 from ._agent_context import AgentInfo
 from ._identity import Frame
 from ._lineage import Lineage
+from ._recorder import Recorder
 from ._scope import Position
 from .canonical import H
 
@@ -47,6 +48,10 @@ class Caller:
             seq=seq,
             frames=remote_frames(position.scope.frames, number),
         )
+
+    def redacted(self, recorder: Recorder) -> Caller:
+        """As it may leave this machine."""
+        return replace(self, run_name=recorder.redaction.name(self.run_name), lineage=self.lineage.redacted(recorder))
 
 
 def remote_frames(frames: tuple[Frame, ...], number: int) -> tuple[Frame, ...]:

@@ -85,23 +85,36 @@ class Lineage:
             user_id=_text(context, "user_id") or self.user_id,
         )
 
-    def attributes(self, recorder: Recorder) -> dict[str, Any]:
+    def redacted(self, recorder: Recorder) -> Lineage:
+        """As it may leave the process, on spans or in headers."""
         redaction = recorder.redaction
+        return replace(
+            self,
+            query="" if recorder.withholds else redaction.text(self.query),
+            task_id=redaction.name(self.task_id),
+            parent_task_id=redaction.name(self.parent_task_id) if self.parent_task_id else None,
+            task_chain=tuple(map(redaction.name, self.task_chain)),
+            conversation_id=redaction.name(self.conversation_id) if self.conversation_id else None,
+            user_id=redaction.name(self.user_id) if self.user_id else None,
+        )
+
+    def attributes(self, recorder: Recorder) -> dict[str, Any]:
+        safe = self.redacted(recorder)
         attributes: dict[str, Any] = {
-            semconv.QUERY: "" if recorder.withholds else redaction.text(self.query)[:_MAX_QUERY_CHARACTERS],
-            semconv.TASK_ID: redaction.name(self.task_id),
-            semconv.DEPTH: self.depth,
+            semconv.QUERY: safe.query[:_MAX_QUERY_CHARACTERS],
+            semconv.TASK_ID: safe.task_id,
+            semconv.DEPTH: safe.depth,
         }
         optional = {
-            semconv.TASK_PARENT_ID: redaction.name(self.parent_task_id) if self.parent_task_id else None,
-            semconv.TASK_CHAIN: tuple(map(redaction.name, self.task_chain)) or None,
-            semconv.RETRY_COUNT: self.retry_count,
-            semconv.DEADLINE: self.deadline,
-            semconv.GEN_AI_CONVERSATION_ID: redaction.name(self.conversation_id) if self.conversation_id else None,
-            semconv.USER_ID: redaction.name(self.user_id) if self.user_id else None,
-            semconv.MAX_DEPTH: self.max_depth,
-            semconv.LINEAGE_CUT: self.is_cut or None,
-            semconv.CALLER_SEQ: self.caller_seq,
+            semconv.TASK_PARENT_ID: safe.parent_task_id,
+            semconv.TASK_CHAIN: safe.task_chain or None,
+            semconv.RETRY_COUNT: safe.retry_count,
+            semconv.DEADLINE: safe.deadline,
+            semconv.GEN_AI_CONVERSATION_ID: safe.conversation_id,
+            semconv.USER_ID: safe.user_id,
+            semconv.MAX_DEPTH: safe.max_depth,
+            semconv.LINEAGE_CUT: safe.is_cut or None,
+            semconv.CALLER_SEQ: safe.caller_seq,
         }
         attributes.update({name: value for name, value in optional.items() if value is not None})
         return attributes

@@ -49,7 +49,8 @@ def inject(headers: H) -> H:
     if position is None:
         return headers
     with never_raise("writing headers"):
-        written = headers_of(Caller.of(position), _value(headers, "baggage"))
+        caller = Caller.of(position).redacted(position.runtime.recorder)
+        written = headers_of(caller, _value(headers, "baggage"))
         for name in [name for name in headers if name.lower() in written]:
             del headers[name]
         headers.update(written)
