@@ -32,6 +32,7 @@ from ._effects import generate_id, now_utc
 from ._local import init_local
 from ._propagation import extract, inject
 from ._run_context import RunContext
+from ._sampling import Sampling
 from ._step_context import StepContext
 from ._steps import StepKind
 from ._tool_context import ToolContext
@@ -56,6 +57,7 @@ __all__ = [
     "ReplayResult",
     "Restored",
     "RunContext",
+    "Sampling",
     "StepContext",
     "StepKind",
     "ToolContext",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from ._agent_context import AgentInfo
 from ._identity import Frame
@@ -40,7 +40,7 @@ class Caller:
             number = position.scope.count("remote")
             seq = runtime.seq
         return cls(
-            span=runtime.parent_span(),
+            span=_marked(runtime.parent_span(), is_sent=runtime.recorder.is_sent(runtime.trace_id)),
             run_name=runtime.info.name,
             lineage_id=runtime.lineage_id,
             lineage=agent.lineage if agent is not None else runtime.lineage,
@@ -52,6 +52,13 @@ class Caller:
     def redacted(self, recorder: Recorder) -> Caller:
         """As it may leave this machine."""
         return replace(self, run_name=recorder.redaction.name(self.run_name), lineage=self.lineage.redacted(recorder))
+
+
+def _marked(span: SpanContext, *, is_sent: bool) -> SpanContext:
+    """What a run that may yet be dropped causes elsewhere is not recorded there: nobody could take it back."""
+    if is_sent:
+        return span
+    return SpanContext(span.trace_id, span.span_id, span.is_remote, TraceFlags(TraceFlags.DEFAULT), span.trace_state)
 
 
 def remote_frames(frames: tuple[Frame, ...], number: int) -> tuple[Frame, ...]:

@@ -103,12 +103,15 @@ def checkpoint_sync(position: Position, name: str, extra: dict[str, Any] | None)
 def _take(position: Position, name: str, extra: dict[str, Any] | None) -> Checkpoint:
     runtime, agent = position.runtime, position.agent
     with never_raise("taking a checkpoint"), runtime.lock:
+        runtime.recorder.keep(runtime.trace_id)
         occurrence = position.scope.count((f"checkpoint:{name}", agent.key if agent else None))
         return snapshot(runtime, name=name, occurrence=occurrence, extra=extra, is_auto=False)
     return Checkpoint(checkpoint_id="", name=name, seq=runtime.seq, root="")
 
 
 def _acknowledged(position: Position, taken: Checkpoint, is_durable: bool) -> Checkpoint:
+    if not position.runtime.recorder.is_sent(position.runtime.trace_id):
+        return taken
     if not is_durable and position.runtime.recorder.sink is not None:
         message = f"checkpoint {taken.name or taken.checkpoint_id} was not acknowledged by the server"
         if never_raise.is_strict:

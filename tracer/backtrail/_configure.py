@@ -30,6 +30,7 @@ from ._patches import remove_patches
 from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
 from ._redaction import Redact, redaction_of
 from ._run import runtimes
+from ._sampling import Sampler, Sampling
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
@@ -73,6 +74,7 @@ def configure(
     spool_dir: str | os.PathLike[str] | None = None,
     max_spool_bytes: int = DEFAULT_MAX_SPOOL_BYTES,
     capture: Capture = "all",
+    sampling: Sampling | None = None,
 ) -> Client:
     """Send every run from now on to a Backtrail server, and return a client for the same server.
 
@@ -90,6 +92,7 @@ def configure(
     `max_spool_bytes`; this process sends them, or the next one with that folder, even after a crash.
     `capture="metadata"` records names, times, sizes, hashes and usage, and nothing of what was said; `"none"` records
     nothing, while contexts and state go on working.
+    `sampling` says which runs are sent, whole or not at all; without it, all of them.
     Calling it again with the same arguments changes nothing; with others, it replaces the settings for runs
     that start afterwards.
 
@@ -112,7 +115,7 @@ def configure(
     wishes = redact if redact is None or callable(redact) or isinstance(redact, str | bool) else tuple(redact)
     named = (endpoint, service_name, api_key, service_version)
     waiting = (max_queue_bytes, on_full, spool_dir and os.fspath(spool_dir), max_spool_bytes)
-    settings = (*named, durability, max_payload_bytes, strict, beside, wishes, hash_key, waiting, capture)
+    settings = (*named, durability, max_payload_bytes, strict, beside, wishes, hash_key, waiting, capture, sampling)
     if settings == _settings:
         return get_current_client()
     if durability not in get_args(Durability):
@@ -145,13 +148,15 @@ def configure(
             spool=Spool(Path(spool_dir), max_spool_bytes) if spool_dir else None,
         )
         recorder.sink = processor
+        if sampling is not None:
+            recorder.sink = recorder.sampler = Sampler(sampling, processor)
         before = previous.beside.outlets if previous.beside is not None else ()
         outlets = [*batched(exporters, before), *span_processors]
         if outlets:
             recorder.beside = Beside(outlets)
             at_exit(recorder.beside.shutdown)
         # What was registered last is called first: while this one waits, the others deliver too.
-        at_exit(processor.shutdown)
+        at_exit(recorder.sink.shutdown)
         if tracer_provider is not None:
             join_provider(recorder, tracer_provider)
         recorder.joins_global_provider = tracer_provider is None

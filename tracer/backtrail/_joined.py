@@ -38,6 +38,8 @@ class JoinedRuntime(RunRuntime):
         context = RunContext(query=caller.lineage.query)
         # A process of its own even beside others in this one: each counts its spans from 1.
         recorder = replace(recorder, process=new_process())
+        if not caller.span.trace_flags.sampled:
+            recorder.sink = None
         super().__init__(recorder, caller.run_name, context, lineage_id=caller.lineage_id)
         self.trace_id = caller.span.trace_id
         self.run_id = f"{self.trace_id:032x}"

@@ -31,6 +31,7 @@ from ._span import RecordedSpan
 
 if TYPE_CHECKING:
     from ._beside import Beside
+    from ._sampling import Sampler
 
 Durability = Literal["async", "sync", "exit"]
 
@@ -88,6 +89,7 @@ class Recorder:
     redaction: Redaction = DEFAULT_REDACTION
     hashing: Hashing = PLAIN_HASHING
     withholds: bool = False
+    sampler: Sampler | None = None
 
     def start_root(self, name: str, trace_id: int, attributes: dict[str, Any], links: Sequence[Link]) -> RecordedSpan:
         if self.withholds:
@@ -155,6 +157,15 @@ class Recorder:
             with _flushing:
                 return self.sink.flush(timeout)
         return False
+
+    def keep(self, trace_id: int) -> None:
+        """The run asks for something durable: it is sent, unless it was dropped from its start on."""
+        if self.sampler is not None:
+            self.sampler.keep(trace_id)
+
+    def is_sent(self, trace_id: int) -> bool:
+        """Whether it is certain that the run is sent."""
+        return self.sampler is None or self.sampler.is_sent(trace_id)
 
     def secure(self, timeout: float) -> bool:
         """Whether what was recorded so far would survive this process: acknowledged, or synced in the spool."""

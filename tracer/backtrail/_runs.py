@@ -27,6 +27,7 @@ from ._remembered import remember
 from ._replayed_run import end_attributes, replay_link, restore_state, start_attributes, take_start
 from ._run import RunRuntime, active_runs
 from ._run_context import RunContext, replaced
+from ._sampling import Outcome
 from ._span import error_type
 from ._state import RUN_SCOPE, StateValue
 from ._version import __version__
@@ -79,6 +80,8 @@ def start_run(
     caller = get_current_span().get_span_context()
     if caller.is_valid:
         links = (*links, Link(caller, {semconv.LINK: "caller"}))
+    if recorder.sampler is not None and replay is None:
+        recorder.sampler.started(runtime.trace_id)
     runtime.span = recorder.start_root(name, runtime.trace_id, attributes, links)
     active_runs[runtime.trace_id] = runtime
     recorder.pending(runtime.span)
@@ -162,10 +165,19 @@ def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
             ending[semconv.RUN_LOST] = lost
     runtime.span.attributes.update(ending)
     runtime.span.end()
+    if runtime.recorder.sampler is not None:
+        runtime.recorder.sampler.ended(runtime.trace_id, _outcome(runtime))
     runtime.remembered.keep(runtime)
     _tasks.leave_loops(runtime.loops)
     if runtime.recorder.durability != "async":
         runtime.recorder.flush(5.0)
+
+
+def _outcome(runtime: RunRuntime) -> Outcome:
+    span, totals = runtime.span, runtime.totals
+    seconds = ((span.end_time or span.start_time) - span.start_time) / 1e9
+    has_failed = runtime.status != "completed"
+    return Outcome(has_failed=has_failed, seconds=seconds, tokens=totals.tokens, cost_usd=totals.cost_usd)
 
 
 def context_json(context: RunContext, redaction: Redaction) -> dict[str, Any]:

@@ -190,6 +190,7 @@ class StepContext(Block):
         """Start the span and make the step current."""
         span = self.start()
         if self.waits_before:
+            self.runtime.recorder.keep(self.runtime.trace_id)
             self.runtime.recorder.pending(span)
         position = self._position
         inner = Position(
