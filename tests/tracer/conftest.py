@@ -1,5 +1,6 @@
 """A real server that holds two recorded runs: a whole one that failed, and one of which a span was lost."""
 
+import gc
 from collections.abc import Iterator
 
 import httpx
@@ -16,6 +17,14 @@ from tests.serving import running_server
 def fresh_lines() -> None:
     """What was complained about in one test may be again in the next."""
     _last_line.clear()
+
+
+@pytest.fixture
+def no_detach_line(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """OpenTelemetry logs this where a context token was held across a `yield`."""
+    yield
+    gc.collect()
+    assert [record.message for record in caplog.records if "detach" in record.message] == []
 
 
 def gap_run() -> list[Span]:

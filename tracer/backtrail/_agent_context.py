@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry.trace import SpanContext
 
 from . import semconv
-from ._block import Block
+from ._block import Block, Within
 from ._boundary import never_raise
 from ._checkpoint import Checkpoint, checkpoint, checkpoint_sync
 from ._codec import encode
@@ -28,6 +28,7 @@ from ._span import RecordedSpan, error_type
 from ._tool_context import ToolContext
 
 if TYPE_CHECKING:
+    from ._chunks import Chunks
     from ._run import RunRuntime
     from ._step_context import StepContext
 
@@ -58,6 +59,7 @@ class AgentContext(Block):
     """The agent that is at work; get it by annotation, `as`, or `get_current_agent_context()`."""
 
     waits_before = waits_after = False
+    _is_paused = False
 
     def __init__(
         self,
@@ -241,6 +243,28 @@ class AgentContext(Block):
         """The body raised: record the error."""
         self.exit()
         self.finish_failed(error)
+
+    def leave_stream(self, chunks: Chunks, result: Any, error: BaseException | None) -> None:
+        """The body has no more items: they are the agent's result."""
+        self.exit()
+        if self.status != "open" or self.span is None:
+            return
+        self.span.attributes.update({**chunks.times(), semconv.AGENT_RESULT: chunks.result_text()})
+        if error is not None:
+            self.finish_failed(error)
+        elif self._given is not _NOTHING:
+            self.finish(self._given)
+        else:
+            self._end("completed", {})
+
+    def pause(self) -> Within:
+        self._is_paused = True
+        return super().pause()
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether its body runs, or waits for somebody to want the next item of it."""
+        return self.is_current or self._is_paused
 
     def finish(self, result: Any) -> None:
         if self.status == "open":

@@ -25,6 +25,9 @@ _entering = never_raise("entering a block")
 _leaving = never_raise("leaving a block")
 
 
+Within = tuple[Position | None, Context]
+
+
 class Block:
     """Something that can be entered and left."""
 
@@ -63,6 +66,18 @@ class Block:
             except ValueError:
                 return
             otel_context.detach(self._token)
+
+    def pause(self) -> Within:
+        """Make current again what was before, for a while; keep what the body left current."""
+        within = current_position.get(), otel_context.get_current()
+        self.exit()
+        return within
+
+    def come_back(self, within: Within) -> None:
+        """Go on where `pause` stopped, in whichever task or thread."""
+        position, context = within
+        self._opened = current_position.set(position)
+        self._token = otel_context.attach(context)
 
     def __enter__(self) -> Self:
         with _entering:

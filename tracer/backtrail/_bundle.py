@@ -48,6 +48,16 @@ class AttemptRecord(Part):
     error: JsonValue = None
 
 
+class StreamRecord(Part):
+    """What came out of a stream, and who closed it. `thrown` counts the items after which it survived an error."""
+
+    count: int
+    complete: bool
+    closed_by: Literal["end", "consumer", "error", "cancel"]
+    chunks: list[JsonValue]
+    thrown: list[int] = Field(default_factory=list)
+
+
 class StepRecord(Part):
     """What one call of a step left behind, and what a replay has to do when the call recurs."""
 
@@ -77,6 +87,7 @@ class StepRecord(Part):
     result_sha256: str | None = None
     result_bytes: int | None = None
     error: JsonValue = None
+    stream: StreamRecord | None = None
     attempts: list[AttemptRecord] = Field(default_factory=list)
     deltas: list[dict[str, JsonValue]] = Field(default_factory=list)
     side_effect: str = "none"

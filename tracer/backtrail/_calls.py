@@ -16,14 +16,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from . import _runs, _tasks
-from ._block import Block
+from ._block import Block, Within
 from ._boundary import never_raise
 from ._call_context import HandedOver, check_context
+from ._modules import qualname_of
 from ._replayed_step import answer_or_drive, answer_or_run, decide
 from ._scope import Position, current_position
+from ._streams import mark, nature_of, streamed
 
 if TYPE_CHECKING:
+    from ._chunks import Chunks
     from ._run import RunRuntime
+    from ._span import RecordedSpan
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -71,8 +75,13 @@ class Activity(Leaving, Protocol):
     def waits_before(self) -> bool: ...
     @property
     def waits_after(self) -> bool: ...
+    @property
+    def span(self) -> RecordedSpan | None: ...
     def enter(self) -> None: ...
+    def pause(self) -> Within: ...
+    def come_back(self, within: Within) -> None: ...
     def leave(self, result: Any) -> None: ...
+    def leave_stream(self, chunks: Chunks, result: Any, error: BaseException | None) -> None: ...
 
 
 Opening = tuple[Any, tuple[Any, ...], dict[str, Any]]
@@ -87,6 +96,7 @@ class RunCall(Block):
     def __init__(self, runtime: RunRuntime) -> None:
         super().__init__()
         self.runtime = runtime
+        self.span = runtime.span
         self._position = Position(runtime, runtime.context, None, None, runtime.root_scope)
 
     def provide(self, cls: type) -> Any:
@@ -106,6 +116,10 @@ class RunCall(Block):
     def leave_failed(self, error: BaseException) -> None:
         self.exit()
         _runs.finish_failed(self.runtime, error)
+
+    def leave_stream(self, chunks: Chunks, result: Any, error: BaseException | None) -> None:
+        self.exit()
+        _runs.finish_stream(self.runtime, chunks, error)
 
 
 def provide(position: Position, cls: type) -> Any:
@@ -130,6 +144,7 @@ def wrap(
     begins_when_awaited: bool = False,
     body: Callable[..., Any] | None = None,
     outside: Callable[[Callable[..., R]], Callable[..., R]] | None = None,
+    stream: bool | None = None,
 ) -> Decorated[R]:
     """The function, recorded. `begin` is called at the call; None from it means: not recorded here.
 
@@ -137,13 +152,22 @@ def wrap(
     """
     is_async = is_coroutine_function(function)
     runs = body or function
+    nature = nature_of(function, stream, is_async=is_async)
+    begins = functools.partial(_begin, begin)
+    call_stream = streamed(runs, begins, nature, begins_late=begins_when_awaited) if nature is not None else None
+
+    def marked(plain: Callable[..., Any]) -> Callable[..., Any]:
+        return mark_coroutine(plain) if is_async else mark(plain, nature)
+
     wrapped_outside: Callable[..., R] | None = None
 
     def call(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
         nonlocal wrapped_outside
         if outside is not None and current_position.get() is None:
-            wrapped_outside = wrapped_outside or outside(mark_coroutine(within) if is_async else within)
+            wrapped_outside = wrapped_outside or outside(marked(within))
             return wrapped_outside.with_options(**options)(*args, **kwargs)  # type: ignore[attr-defined]
+        if call_stream is not None:
+            return call_stream(args, kwargs, options)
         if is_async and begins_when_awaited:
             return named(_begin_and_drive(function, begin, args, kwargs, options))
         opening = _begin(begin, args, kwargs, options)
@@ -179,11 +203,11 @@ def wrap(
         def configured(*args: Any, **kwargs: Any) -> Any:
             return call(args, kwargs, given)
 
-        return mark_coroutine(configured) if is_async else configured
+        return marked(configured)
 
     wrapper.with_options = with_options  # type: ignore[attr-defined]
     wrapper.starts_runs = begins_when_awaited or outside is not None  # type: ignore[attr-defined]
-    return cast("Decorated[R]", mark_coroutine(wrapper) if is_async else wrapper)
+    return cast("Decorated[R]", marked(wrapper))
 
 
 def _check_options(options: dict[str, Any]) -> None:
@@ -191,15 +215,6 @@ def _check_options(options: dict[str, Any]) -> None:
     if unknown:
         raise TypeError(f"with_options() got an unexpected keyword argument {min(unknown)!r}")
     check_context(options.get("context"))
-
-
-def name_of(function: Callable[..., Any]) -> str:
-    """Its name; that of its class for an object that can be called."""
-    return str(getattr(function, "__name__", type(function).__name__))
-
-
-def qualname_of(function: Callable[..., Any]) -> str:
-    return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
 def mark_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,8 +17,15 @@ from ._hashing import Hashing
 
 Capture = Literal["all", "metadata", "none"]
 
-# Values of state were replaced by their sizes when they were set; an effect's value is a time, an id or a number.
-_KEPT = {semconv.STEP_DELTAS, semconv.STATE_DELTAS, semconv.CHECKPOINT_VALUES, semconv.EFFECT_VALUE}
+# Values of state were replaced by their sizes when they were set; an effect's value is a time, an id or a number; of
+# a stream's items there is only the count.
+_KEPT = {
+    semconv.STEP_STREAM,
+    semconv.STEP_DELTAS,
+    semconv.STATE_DELTAS,
+    semconv.CHECKPOINT_VALUES,
+    semconv.EFFECT_VALUE,
+}
 _WITHHELD = PAYLOAD_ATTRIBUTES - _KEPT | {semconv.QUERY}
 # Where other instrumentation puts words: OpenInference, OpenLLMetry, Logfire, the older GenAI conventions.
 _WORDS = (

@@ -35,6 +35,7 @@ PAYLOAD_ATTRIBUTES = frozenset(
         semconv.AGENT_ERROR,
         semconv.STEP_INPUT,
         semconv.STEP_RESULT,
+        semconv.STEP_STREAM,
         semconv.STEP_ERROR,
         semconv.STEP_DELTAS,
         semconv.ATTEMPT_ERROR,

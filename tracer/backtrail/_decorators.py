@@ -76,6 +76,7 @@ def step(
     side_effect: SideEffect = "none",
     result_type: Any = None,
     raises: tuple[type[BaseException], ...] = (),
+    stream: bool | None = None,
     retries: int = 0,
     retry_on: RetryOn = (Exception,),
     backoff: Backoff = 0.5,
@@ -91,6 +92,9 @@ def step(name: Any = None, **options: Any) -> Any:
     `retries=3` tries a failing function up to three times more, after `backoff` seconds, then twice as many, up to
     half a minute (or `backoff=lambda n: …`), on the errors `retry_on` names or says yes to. It is one step; each
     try is an attempt below it.
+
+    A generator is followed from its first item to its last. With `stream=True` so is the stream that a function
+    returns; with `stream=False` a generator is handed through unread.
 
     `capture="metadata"` records that it was called, when and for how long, and nothing of what was said; `"none"` makes
     it an ordinary function.

@@ -54,6 +54,8 @@ _WHY = {
     "too_deep": "it was nested too deep to be recorded",
     "not_captured": "the step does not record its result",
     "digest_mismatch": "it is not what was recorded: cut or changed on its way",
+    "not_a_stream": "one result was recorded, and the step is a stream now",
+    "is_a_stream": "a stream was recorded, and the step has one result now",
     "source_missing": "the run that holds it is no longer stored",
 }
 

@@ -18,6 +18,15 @@ def module_name(thing: type | Callable[..., Any]) -> str:
     return _main_module() if module == "__main__" else module
 
 
+def name_of(function: Callable[..., Any]) -> str:
+    """Its name; that of its class for an object that can be called."""
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def qualname_of(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
 @cache
 def _main_module() -> str:
     main = sys.modules["__main__"]

@@ -10,7 +10,7 @@ caller's wishes (`allow_unsafe`, `on_undecodable`, `code_change`) is judged here
 import logging
 import threading
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from ._bundle import Bundle, EffectRecord, StepRecord
 from ._decision import Decision, Enter, Hang, Live, Match, Raise, ReplayOptions, Served
@@ -130,6 +130,16 @@ class Replay:
                 self.failure = ResultNotReplayableError(detail, reason=getattr(cause, "reason", "type_unregistered"))
                 raise self.failure from cause
         self.runs_after_all(call, record, detail)
+
+    def exhausted(self, call: StepCall, count: int) -> NoReturn:
+        """A stream was closed early when it was recorded, and now its consumer asks for more."""
+        detail = (
+            f"the stream of step {call.name!r} was closed after {count} items when it was recorded, and is read further"
+        )
+        with self._lock:
+            self._diverged("stream_exhausted", call, detail)
+            self.failure = ReplayDivergenceError(f"{detail}; what was recorded is not continued with new items")
+            raise self.failure
 
     def ended(self, call: StepCall) -> None:
         """A step has ended; if its body ran, what follows in its scope is past the record."""

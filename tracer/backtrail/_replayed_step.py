@@ -18,7 +18,7 @@ from ._recorded_errors import decode_error
 from ._redo import redo
 from ._replayed_run import link_to
 from ._step_context import StepContext
-from .errors import ReplayError
+from .errors import ReplayError, ResultNotReplayableError
 
 if TYPE_CHECKING:
     from ._bundle import StepRecord
@@ -89,7 +89,7 @@ async def _answer_in_turn(replay: Replay, step: StepContext, decision: Decision)
             recorded = _recorded(replay, step, decision)
             if recorded is RUN:
                 return RUN
-            _start(step, record, match)
+            start_served(step, record, match)
             try:
                 await replay.released(record)
             except BaseException as error:
@@ -98,16 +98,16 @@ async def _answer_in_turn(replay: Replay, step: StepContext, decision: Decision)
                 raise
             return _give(replay, step, record, match, recorded)
         case Hang(record, match):
-            await _hang(replay, step, record, match)
+            await hang(replay, step, record, match)
     return RUN
 
 
-async def _hang(replay: Replay, step: StepContext, record: StepRecord, match: Match) -> None:
+async def hang(replay: Replay, step: StepContext, record: StepRecord, match: Match) -> None:
     """Until the loser of a race is cancelled again. Returns if it has to run after all."""
     try:
         await replay.hang()
     except BaseException as error:
-        _start(step, record, match)
+        start_served(step, record, match)
         step.finish_failed(error)
         raise
     replay.runs_after_all(step.call, record, "it was cancelled when it was recorded, and nothing cancels it now")
@@ -125,6 +125,8 @@ def _recorded(replay: Replay, step: StepContext, decision: Served | Raise) -> An
     record, plan = decision.record, step.plan
     registry = {**replay.registry, **registry_of(plan.raises)}
     try:
+        if record.stream is not None:
+            raise ResultNotReplayableError("a stream was recorded, and this is one result", reason="is_a_stream")
         if isinstance(decision, Served):
             return decode(record.result, plan.result_type, registry)
         classes = [cls for cls in registry.values() if issubclass(cls, BaseException)]
@@ -135,11 +137,8 @@ def _recorded(replay: Replay, step: StepContext, decision: Served | Raise) -> An
 
 
 def _give(replay: Replay, step: StepContext, record: StepRecord, match: Match, recorded: Any) -> Any:
-    _start(step, record, match)
-    with step.runtime.lock:
-        for delta in replay.deltas_of(record):
-            scope, operations = redo(step.runtime.state, delta, replay.registry)
-            record_delta(step.runtime, scope, operations, step.position)
+    start_served(step, record, match)
+    redo_deltas(replay, step, record)
     if isinstance(recorded, _Failure):
         step.finish_failed(recorded.error)
         raise recorded.error
@@ -147,7 +146,16 @@ def _give(replay: Replay, step: StepContext, record: StepRecord, match: Match, r
     return recorded
 
 
-def _start(step: StepContext, record: StepRecord, match: Match) -> None:
+def redo_deltas(replay: Replay, step: StepContext, record: StepRecord) -> None:
+    """Write to the state what the step and those in it wrote, in the order in which they did."""
+    with step.runtime.lock:
+        for delta in replay.deltas_of(record):
+            scope, operations = redo(step.runtime.state, delta, replay.registry)
+            record_delta(step.runtime, scope, operations, step.position)
+
+
+def start_served(step: StepContext, record: StepRecord, match: Match) -> None:
+    """Start the span of a step whose body does not run; the second time, nothing."""
     if step.span is not None:
         return
     span = step.start()

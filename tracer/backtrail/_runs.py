@@ -8,7 +8,7 @@ The run's span is the root of a trace of its own; what was current before is lin
 from __future__ import annotations
 
 import platform
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Link, get_current_span
 
@@ -31,6 +31,10 @@ from ._sampling import Outcome
 from ._span import error_type
 from ._state import RUN_SCOPE, StateValue
 from ._version import __version__
+
+if TYPE_CHECKING:
+    from ._chunks import Chunks
+
 
 WIRE = 1
 
@@ -129,6 +133,19 @@ def finish(runtime: RunRuntime, result: Any) -> None:
     _end(runtime, "completed", {semconv.RUN_RESULT: limited(text, runtime.recorder.max_payload_bytes)})
 
 
+def finish_stream(runtime: RunRuntime, chunks: Chunks, error: BaseException | None) -> None:
+    """The run's function has no more items: they are its result."""
+    if runtime.status != "open":
+        return
+    runtime.span.attributes[semconv.RUN_RESULT] = chunks.result_text()
+    if error is not None:
+        finish_failed(runtime, error)
+    elif runtime.given_result is not None:
+        finish(runtime, None)
+    else:
+        _end(runtime, "completed", {})
+
+
 def finish_failed(runtime: RunRuntime, error: BaseException) -> None:
     """The run's function raised."""
     if runtime.status != "open":
@@ -147,7 +164,7 @@ def finish_failed(runtime: RunRuntime, error: BaseException) -> None:
 def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
     for agent in reversed(runtime.agents):
         # An agent at work in a task of its own ends by itself, be it after the run.
-        if agent.status == "open" and not agent.is_current:
+        if agent.status == "open" and not agent.is_at_work:
             agent.finish(None)
     with runtime.lock:
         snapshot(runtime)

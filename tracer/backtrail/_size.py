@@ -19,6 +19,7 @@ _EVENT_BYTES = 512
 _HEAVY_IN_A_STEP = (
     semconv.STEP_INPUT,
     semconv.STEP_RESULT,
+    semconv.STEP_STREAM,
     semconv.STEP_DELTAS,
     semconv.STEP_ERROR,
     semconv.GEN_AI_INPUT_MESSAGES,

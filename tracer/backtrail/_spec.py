@@ -14,6 +14,7 @@ from typing import TypeVar, cast
 
 from ._boundary import never_raise
 from ._calls import Decorated, Leaving
+from ._managers import maker_of, remade
 
 R = TypeVar("R")
 
@@ -68,6 +69,8 @@ class Spec(Entered):
             return cast("Decorated[R]", type(function)(self._decorate(function.__func__)))
         if not callable(function):
             raise TypeError(f"a function is what can be decorated, not {function!r}")
+        if (make := maker_of(function)) is not None:
+            return cast("Decorated[R]", remade(make, self._decorate(function.__wrapped__)))  # type: ignore[attr-defined]
         return self._decorate(function)
 
 

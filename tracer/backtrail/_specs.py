@@ -25,11 +25,11 @@ from ._call_context import (
     query_of,
     swapped,
 )
-from ._calls import Decorated, Opening, RunCall, acknowledge, is_coroutine_function, name_of, qualname_of, wrap
+from ._calls import Decorated, Opening, RunCall, acknowledge, is_coroutine_function, wrap
 from ._capture import Capture, capture_of
 from ._codec import encode
 from ._detached import detached_position
-from ._modules import module_name
+from ._modules import module_name, name_of, qualname_of
 from ._replayed_step import attend
 from ._retries import Backoff, RetryOn, retries_of
 from ._run_context import RunContext
@@ -199,6 +199,7 @@ class StepSpec(Spec):
         side_effect: SideEffect = "none",
         result_type: Any = None,
         raises: tuple[type[BaseException], ...] = (),
+        stream: bool | None = None,
         retries: int = 0,
         retry_on: RetryOn = (Exception,),
         backoff: Backoff = 0.5,
@@ -206,6 +207,7 @@ class StepSpec(Spec):
         input: Any = None,
     ) -> None:
         super().__init__(name)
+        self._stream = stream
         self._kind = StepKind(kind)
         self._key = key
         self._version = version
@@ -256,7 +258,7 @@ class StepSpec(Spec):
         body = None
         if self._retries is not None:
             body = repeated(function, self._retries, is_async=is_coroutine_function(function))
-        return wrap(function, begin, body=body)
+        return wrap(function, begin, body=body, stream=self._stream)
 
     def __enter__(self) -> StepContext:
         if self._retries is not None:

@@ -28,6 +28,7 @@ from ._tool_context import ToolContext
 
 if TYPE_CHECKING:
     from ._agent_context import AgentContext
+    from ._chunks import Chunks
     from ._run import RunRuntime
     from ._steps import StepPlan
 
@@ -212,7 +213,15 @@ class StepContext(Block):
         self.exit()
         self.finish_failed(error)
 
-    def finish(self, result: Any) -> None:
+    def leave_stream(self, chunks: Chunks, result: Any, error: BaseException | None) -> None:
+        """The body has no more items: record those it had, and how it ended."""
+        self.exit()
+        if error is None:
+            self.finish(result, chunks)
+        else:
+            self.finish_failed(error, chunks)
+
+    def finish(self, result: Any, chunks: Chunks | None = None) -> None:
         if self.status != "open":
             return
         runtime = self._position.runtime
@@ -222,6 +231,8 @@ class StepContext(Block):
         if text.startswith('{"$t":"truncated"'):
             ending[semconv.STEP_REPLAYABLE] = False
             ending[semconv.STEP_UNREPLAYABLE_REASON] = "too_large"
+        if chunks is not None:
+            ending.update(chunks.step_attributes())
         self._end(ending)
 
     def finish_served(self) -> None:
@@ -229,7 +240,7 @@ class StepContext(Block):
         if self.status == "open":
             self._end(self._ending("completed", Encoded(None)))
 
-    def finish_failed(self, error: BaseException) -> None:
+    def finish_failed(self, error: BaseException, chunks: Chunks | None = None) -> None:
         if self.status != "open":
             return
         runtime = self._position.runtime
@@ -244,6 +255,8 @@ class StepContext(Block):
             runtime.note_failure(error, self.call.step_key)
         if self.span is not None:
             self.span.set_error(error, is_confidential=runtime.is_confidential(error))
+        if chunks is not None:
+            ending.update(chunks.step_attributes())
         self._end(ending)
 
     def _ending(self, status: str, encoded: Encoded) -> dict[str, Any]:

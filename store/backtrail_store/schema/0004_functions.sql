@@ -27,7 +27,7 @@ CREATE OR REPLACE FUNCTION backtrail_is_payload AS (attribute) -> tupleElement(a
   'backtrail.run.input', 'backtrail.run.result', 'backtrail.run.error', 'backtrail.run.context',
   'backtrail.agent.input', 'backtrail.agent.result', 'backtrail.agent.error', 'backtrail.agent.metadata',
   'backtrail.step.input', 'backtrail.step.result', 'backtrail.step.error', 'backtrail.step.deltas',
-  'backtrail.attempt.error',
+  'backtrail.attempt.error', 'backtrail.step.stream',
   'backtrail.state.deltas', 'backtrail.checkpoint.values', 'backtrail.checkpoint.extra', 'backtrail.effect.value')
   OR length(tupleElement(tupleElement(attribute, 'value'), 'string_value')) > 1024 OR length(tupleElement(tupleElement(attribute, 'value'), 'json_value')) > 1024;
 

@@ -1,0 +1,237 @@
+"""Functions that give items one by one: generators, async generators, and functions that return a stream.
+
+    _calls.wrap → **which kind, and what a call of it gives** → _streaming → consumer
+
+A call is named and numbered where it is made; its span starts with the first item that is asked for. What nobody
+begins to read leaves nothing. A function with `stream=True` runs at its call, so its span starts there.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+
+from ._decision import Hang, Raise, Served
+from ._modules import name_of, qualname_of
+from ._replayed_step import answer_or_drive, answer_or_run, decide
+from ._stream_objects import ServedAsyncIterator, ServedIterator, follow
+from ._streaming import NotRecorded, Recording, Streaming, generate, generate_async
+
+if TYPE_CHECKING:
+    from ._calls import Activity, Begin, Opening
+    from ._decision import Decision
+    from ._replayed_stream import ReplayedStream
+
+Nature = Literal["generator", "async generator", "stream", "async stream"]
+T = TypeVar("T")
+
+Function = Callable[..., Any]
+Call = Callable[[tuple[Any, ...], dict[str, Any], dict[str, Any]], Any]
+Planned: TypeAlias = "tuple[Activity | None, Callable[[], Any]]"
+Plan: TypeAlias = Callable[[], Planned]
+
+_FLAGS = {"generator": inspect.CO_GENERATOR, "async generator": inspect.CO_ASYNC_GENERATOR}
+
+
+def nature_of(function: Function, stream: bool | None = None, *, is_async: bool = False) -> Nature | None:
+    """How the function gives its items; None if it has one result."""
+    if stream is False:
+        return None
+    body = function
+    while isinstance(body, functools.partial):
+        body = body.func
+    if not inspect.isroutine(body):
+        body = type(body).__call__
+    if inspect.isasyncgenfunction(body):
+        return "async generator"
+    # A coroutine of the kind before `async def` is a generator too, but it is awaited and not read.
+    is_awaited = getattr(getattr(body, "__code__", None), "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE
+    if inspect.isgeneratorfunction(body) and not is_awaited:
+        return "generator"
+    return ("async stream" if is_async else "stream") if stream else None
+
+
+def streamed(function: Function, begin: Begin, nature: Nature, *, begins_late: bool) -> Call:
+    """What a call does. `begin` is asked at the call; if it `begins_late`, as a run does, when the first item is."""
+    match nature:
+        case "generator":
+            return _generator_call(function, begin, generate, _open, begins_late=begins_late)
+        case "async generator":
+            return _generator_call(function, begin, generate_async, _open_async, begins_late=begins_late)
+        case "stream":
+            return _object_call(function, begin)
+        case "async stream":
+            return _async_object_call(function, begin)
+
+
+def mark(function: Function, nature: Nature | None) -> Function:
+    """Have frameworks see the plain `def` for what it returns, where the interpreter allows it."""
+    if nature is None or nature not in _FLAGS or not _HEEDS_OPCODES:
+        return function
+    marked = _flagged(cast("FunctionType", function), _FLAGS[nature])
+    functools.update_wrapper(marked, function)
+    marked.__wrapped__ = function.__wrapped__  # type: ignore[attr-defined]
+    return marked
+
+
+def _flagged(function: FunctionType, flag: int) -> FunctionType:
+    code = function.__code__.replace(co_flags=function.__code__.co_flags | flag)
+    return FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+
+
+# Whether a function is a generator is decided by its opcodes, and its flags only tell of it: so it is in CPython.
+_HEEDS_OPCODES = _flagged(cast("FunctionType", lambda: 1), inspect.CO_GENERATOR)() == 1
+
+
+# --- Generator functions ------------------------------------------------------------------------------------
+
+
+def _generator_call(
+    function: Function, begin: Begin, drive: Function, open_body: Function, *, begins_late: bool
+) -> Call:
+    def call(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
+        plan: Plan = functools.partial(_planned, function, begin, args, kwargs, options)
+        if not begins_late:
+            activity, make_body = plan()
+            body = make_body()
+            if activity is None:
+                return body
+            plan = functools.partial(_same, (activity, functools.partial(_same, body)))
+        items = drive(functools.partial(open_body, plan))
+        items.__name__, items.__qualname__ = name_of(function), qualname_of(function)
+        return items
+
+    return call
+
+
+def _planned(
+    function: Function, begin: Begin, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
+) -> Planned:
+    opening = begin(args, kwargs, options)
+    if opening is None:
+        return None, functools.partial(function, *args, **kwargs)
+    return opening[0], functools.partial(function, *opening[1], **opening[2])
+
+
+def _same(thing: T) -> T:
+    return thing
+
+
+def _open(plan: Plan) -> tuple[Recording, Any]:
+    activity, make_body = plan()
+    if activity is None:
+        return NotRecorded(), make_body()
+    decision = decide(activity)
+    if decision is not None and (replayed := _answer(decision, activity)) is not None:
+        return NotRecorded(), replayed.serve()
+    stream = Streaming(activity)
+    stream.begin()
+    return stream, _made(stream, make_body)
+
+
+async def _open_async(plan: Plan) -> tuple[Recording, Any]:
+    activity, make_body = plan()
+    if activity is None:
+        return NotRecorded(), make_body()
+    decision = decide(activity)
+    if decision is not None and (replayed := await _answer_in_turn(decision, activity)) is not None:
+        return NotRecorded(), replayed.serve_async()
+    stream = Streaming(activity)
+    await stream.begin_async()
+    return stream, _made(stream, make_body)
+
+
+def _made(stream: Streaming, make_body: Callable[[], Any]) -> Any:
+    try:
+        return make_body()
+    except BaseException as error:
+        stream.fail_to_open(error)
+        raise
+
+
+def _answer(decision: Decision, activity: Any) -> ReplayedStream | None:
+    from ._replayed_stream import answer_stream
+
+    return answer_stream(decision, activity)
+
+
+async def _answer_in_turn(decision: Decision, activity: Any) -> ReplayedStream | None:
+    from ._replayed_stream import answer_stream_in_turn
+
+    return await answer_stream_in_turn(decision, activity)
+
+
+# --- Functions that return a stream -------------------------------------------------------------------------
+
+
+def _object_call(function: Function, begin: Begin) -> Call:
+    def call(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
+        opening = begin(args, kwargs, options)
+        if opening is None:
+            return function(*args, **kwargs)
+        decision, run = decide(opening[0]), functools.partial(_run, function, *opening)
+        if decision is None:
+            return run()
+        if not _is_of_stream(decision):
+            return answer_or_run(decision, opening[0], run)
+        replayed = _answer(decision, opening[0])
+        return run() if replayed is None else ServedIterator(replayed)
+
+    return call
+
+
+def _run(function: Function, activity: Activity, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    stream = Streaming(activity)
+    stream.begin()
+    try:
+        result = function(*args, **kwargs)
+    except BaseException as error:
+        stream.fail_to_open(error)
+        raise
+    return follow(stream, result)
+
+
+def _async_object_call(function: Function, begin: Begin) -> Call:
+    async def answer_or_drive_stream(decision: Decision | None, opening: Opening) -> Any:
+        body = _drive(function, *opening)
+        if decision is None:
+            return await body
+        if not _is_of_stream(decision):
+            return await answer_or_drive(decision, opening[0], body)
+        try:
+            replayed = await _answer_in_turn(decision, opening[0])
+        except BaseException:
+            body.close()
+            raise
+        if replayed is None:
+            return await body
+        body.close()
+        return ServedAsyncIterator(replayed)
+
+    def call(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
+        opening = begin(args, kwargs, options)
+        if opening is None:
+            return function(*args, **kwargs)
+        coroutine: Any = answer_or_drive_stream(decide(opening[0]), opening)
+        coroutine.__qualname__ = qualname_of(function)
+        return coroutine
+
+    return call
+
+
+async def _drive(function: Function, activity: Activity, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    stream = Streaming(activity)
+    await stream.begin_async()
+    try:
+        result = await function(*args, **kwargs)
+    except BaseException as error:
+        stream.fail_to_open(error)
+        raise
+    return follow(stream, result)
+
+
+def _is_of_stream(decision: Decision) -> bool:
+    return isinstance(decision, Served | Raise | Hang) and decision.record.stream is not None
