@@ -17,6 +17,8 @@ from backtrail_store.rows import SpanRow
 
 JsonObject: TypeAlias = dict[str, object]
 
+ANSWERS = ("cached", "raise", "hang")
+
 
 def write_step(recorded: Recorded, lineage: Lineage) -> JsonObject:
     step, outcome, source = recorded.step, recorded.outcome, recorded.source
@@ -51,7 +53,7 @@ def write_step(recorded: Recorded, lineage: Lineage) -> JsonObject:
         "result_sha256": None if result_text is None else sha256(result_text).hexdigest(),
         "result_bytes": None if result_text is None else len(result_text),
         "error": payload(source, semconv.STEP_ERROR) if source is not None else None,
-        "stream": None,
+        "stream": payload(source, semconv.STEP_STREAM) if source is not None and outcome.policy in ANSWERS else None,
         "attempts": [_write_attempt(attempt) for attempt in recorded.attempts],
         "deltas": _write_deltas(recorded, lineage),
         "side_effect": step.side_effect,

@@ -19,7 +19,10 @@ Call = tuple[str, str, str, str | None, str | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """`handled` is None where the question does not arise: completed steps, and those nobody saw end."""
+    """`handled` is None where the question does not arise: steps that came to their end, or that nobody saw end.
+
+    A stream that its consumer closed early is handled like a failure: somebody went on after it, or the run ended.
+    """
 
     handled: bool | None
     policy: Policy
@@ -97,7 +100,7 @@ def _is_around(outer: Sequence[Sequence[object]], inner: Sequence[Sequence[objec
 
 def _outcome(step: StepRecord, family: Family, *, terminal: set[str], run_completed: bool, target: Target) -> Outcome:
     handled = None
-    if step.status in ("failed", "cancelled"):
+    if step.status in ("failed", "cancelled") or step.stream_closed_by == "consumer":
         handled = run_completed or family.was_handled(step)
     policy, reason = _policy(step, handled=bool(handled), terminal=terminal, target=target)
     return Outcome(handled=handled, policy=policy, reason=reason)
@@ -111,6 +114,8 @@ def _policy(step: StepRecord, *, handled: bool, terminal: set[str], target: Targ
     match step.status:
         case "completed" if not step.replayable:
             return "refuse", step.unreplayable_reason or "not_captured"
+        case "completed" if step.stream_closed_by == "consumer" and not handled:
+            return "live", "closed_open"  # what ended the run had its items: repaired, it may want all of them
         case "completed":
             return "cached", "completed"
         case "failed" if handled and not step.replayable:

@@ -45,6 +45,7 @@ class StepRecord:
     side_effect: str
     replayed: bool
     deltas: list[Delta]
+    stream_closed_by: str | None = None
 
     @property
     def span_id(self) -> str:
@@ -188,7 +189,14 @@ def _read_step(span: SpanRow) -> StepRecord:
         side_effect=text(span, semconv.STEP_SIDE_EFFECT) or "none",
         replayed=span.replayed,
         deltas=read_deltas(payload(span, semconv.STEP_DELTAS)),
+        stream_closed_by=_closed_by(payload(span, semconv.STEP_STREAM)),
     )
+
+
+def _closed_by(stream: object) -> str | None:
+    """Who closed a stream: its end, its consumer, an error or a cancel; None for a step with one result."""
+    closed_by = stream.get("closed_by") if isinstance(stream, dict) else None
+    return closed_by if isinstance(closed_by, str) else None
 
 
 def read_agent(span: SpanRow) -> AgentRecord:

@@ -48,7 +48,7 @@ def _ineffective(records: RunRecords) -> set[str]:
     def runs_again(step: StepRecord) -> bool:
         outcome = outcomes[step.step_key]
         is_settled = step.status == "completed" or (step.status == "failed" and bool(outcome.handled))
-        return not is_settled or outcome.reason == "failed_terminal"
+        return not is_settled or outcome.reason in ("failed_terminal", "closed_open")
 
     return {step.step_key for step in family.steps if any(map(runs_again, (step, *family.enclosing(step))))}
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -213,3 +213,27 @@ def test_strict_recording_raises_so_that_tests_can_see_it() -> None:
 
     with capture_spans(strict=True), pytest.raises(ResultNotReplayableError, match="builtins:object"):
         program()
+
+
+@pytest.mark.usefixtures("broken_recording")
+async def test_streams_go_on_whatever_breaks() -> None:
+    @backtrail.step
+    def numbers() -> Iterator[float]:
+        yield divide(4, 2)
+        yield 3.0
+
+    @backtrail.agent
+    async def later() -> AsyncIterator[float]:
+        for number in numbers():
+            yield number
+        raise ValueError("the end")
+
+    @backtrail.run
+    async def handle() -> AsyncIterator[float]:
+        async for number in later():
+            yield number
+
+    numbers_read = handle()
+    assert [await anext(numbers_read), await anext(numbers_read)] == [2.0, 3.0]
+    with pytest.raises(ValueError, match="the end"):
+        await anext(numbers_read)

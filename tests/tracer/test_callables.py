@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -107,22 +107,6 @@ def test_other_decorators_go_above_and_below() -> None:
         assert backtrail.run(lambda: [above("a"), below("b"), cached("C"), cached("C")])() == ["a", "b", "c", "c"]
 
     assert steps(spans) == [("above", None), ("above", '"a"'), ("below", '"b"'), ("cached", '"c"')]
-
-
-def test_generators_are_handed_through_unread() -> None:
-    read: list[int] = []
-
-    @backtrail.step
-    def count(n: int) -> Iterator[int]:
-        for i in range(n):
-            read.append(i)
-            yield i
-
-    with capture_spans(strict=False) as spans:
-        numbers = backtrail.run(lambda: count(2))()
-        assert read == []
-        assert list(numbers) == [0, 1]
-    assert len(steps(spans)) == 1
 
 
 def test_a_recursion_without_end_ends_as_it_would_and_the_run_goes_on() -> None:

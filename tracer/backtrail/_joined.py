@@ -74,7 +74,7 @@ class JoinedRuntime(RunRuntime):
     def finish(self, error: BaseException | None) -> None:
         """The joined part is over: what is still open in it ends, and the caller's run goes on."""
         for agent in reversed(self.agents):
-            if agent.status == "open" and not agent.is_current:
+            if agent.status == "open" and not agent.is_at_work:
                 if error is None:
                     agent.finish(None)
                 else:

@@ -48,6 +48,7 @@ class ReplayResult(Generic[T]):
 class _Prepared:
     replay: Replay
     call: Callable[[], Any]
+    is_async: bool
 
 
 class Replaying(ABC):
@@ -109,10 +110,8 @@ class Replaying(ABC):
         )
         prepared = await asyncio.to_thread(prepare)
         with _running(prepared.replay) as start:
-            if inspect.iscoroutinefunction(inspect.unwrap(_function(fn))):
-                value = await prepared.call()
-            else:
-                value = await asyncio.to_thread(prepared.call)
+            outcome = _awaited(prepared.call) if prepared.is_async else asyncio.to_thread(_called, prepared.call)
+            value = await outcome
         return _result(value, start)
 
     def replay_sync(
@@ -141,10 +140,7 @@ class Replaying(ABC):
         )
         prepared = self._prepare(run_id, fn, bundle, mode, at, inputs or {}, context, context_overrides, options, force)
         with _running(prepared.replay) as start:
-            if inspect.iscoroutinefunction(inspect.unwrap(_function(fn))):
-                value = asyncio.run(_awaited(prepared.call))
-            else:
-                value = prepared.call()
+            value = asyncio.run(_awaited(prepared.call)) if prepared.is_async else _called(prepared.call)
         return _result(value, start)
 
     def _prepare(
@@ -174,7 +170,9 @@ class Replaying(ABC):
         replay.report.divergences.extend(differences)
         configured = function.with_options(context=restored, conversation_id=record.run.conversation_id)
         receiver = (function.__self__,) if inspect.ismethod(function) else ()
-        return _Prepared(replay, partial(configured, *receiver, *args, **kwargs))
+        own = inspect.unwrap(function)
+        is_async = inspect.iscoroutinefunction(own) or inspect.isasyncgenfunction(own)
+        return _Prepared(replay, partial(configured, *receiver, *args, **kwargs), is_async)
 
     def _find_bundle(
         self, run_id: str | None, bundle: Bundle | str | Path | None, mode: str, at: str | None, force: bool
@@ -251,4 +249,11 @@ def _check_mode(mode: str) -> None:
 
 
 async def _awaited(call: Callable[[], Any]) -> Any:
-    return await call()
+    """What the run comes to: its result, or all items of one that is a stream."""
+    outcome = call()
+    return [item async for item in outcome] if inspect.isasyncgen(outcome) else await outcome
+
+
+def _called(call: Callable[[], Any]) -> Any:
+    outcome = call()
+    return list(outcome) if inspect.isgenerator(outcome) else outcome
