@@ -263,3 +263,19 @@ def test_a_step_that_keeps_nothing_counts() -> None:
         backtrail.run(lambda: list(quiet(2)))()
     assert stream(spans, "quiet") == {"count": 2, "complete": True, "closed_by": "end"}
     assert attributes(spans, "quiet")[semconv.STEP_UNREPLAYABLE_REASON] == "not_captured"
+
+
+def test_a_secret_that_comes_in_pieces_is_not_recorded() -> None:
+    key = "sk-" + "proj-4f8a9c2e1b7d6053a8c4e2f1"
+
+    @backtrail.step
+    def letters() -> Iterator[str]:
+        yield from f"The key is {key}."
+
+    with capture_spans(strict=False) as spans:
+        assert "".join(backtrail.run(lambda: list(letters()))()[11:-1]) == key
+
+    told = stream(spans, "letters")
+    assert (told["count"], len(told["chunks"])) == (len(key) + 12, 1)
+    assert key not in str([dict(span.attributes or {}) for span in spans.of_kind("step")])
+    assert attributes(spans, "letters")[semconv.STEP_UNREPLAYABLE_REASON] == "redacted"
