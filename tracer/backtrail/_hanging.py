@@ -18,7 +18,8 @@ class Activity:
     """Whether anything still moves in a replay: what a hung step watches to notice that it waits for nothing."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # A dropped stream ends its step wherever memory is collected: in a thread, maybe, that holds the lock as well.
+        self._lock = threading.RLock()
         self._live: set[str] = set()
         self._moves = 0
 

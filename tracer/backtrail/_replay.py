@@ -37,7 +37,8 @@ class Replay:
     registry: Registry = field(default_factory=dict)
     report: ReplayReport = field(init=False)
     failure: ReplayError | None = field(init=False, default=None)
-    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+    # A dropped stream ends its step wherever memory is collected: in a thread, maybe, that holds the lock as well.
+    _lock: threading.RLock = field(init=False, default_factory=threading.RLock)
     _records: Records = field(init=False)
     _effects: dict[str, EffectRecord] = field(init=False)
     _frontier: Frontier = field(init=False, default_factory=Frontier)

@@ -9,7 +9,8 @@ class Totals:
     __slots__ = ("_lock", "cost_usd", "input_tokens", "output_tokens", "tokens")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # A dropped stream ends its step wherever memory is collected: in a thread, maybe, that holds the lock as well.
+        self._lock = threading.RLock()
         self.input_tokens = 0
         self.output_tokens = 0
         self.tokens = 0
