@@ -92,6 +92,15 @@ def test_the_tracers_example_runs() -> None:
     assert output == "It is shipped.\n"
 
 
+def test_the_programs_on_the_page_about_contexts_run() -> None:
+    page = (ROOT / "docs/contexts.md").read_text()
+    program = "\n".join(block.split("```")[0] for block in page.split("```python\n")[1:])
+    environment = {"PATH": "/usr/bin:/bin", "OTEL_SDK_DISABLED": "true"}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+
+    assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
+
+
 @pytest.mark.parametrize("name", PACKAGES)
 def test_every_public_name_can_be_imported(name: str) -> None:
     package = importlib.import_module(name)
