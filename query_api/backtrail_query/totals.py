@@ -39,7 +39,7 @@ class Totals:
     tool_calls: int = 0
     tool_duration_ns: int = 0
 
-    def add(self, node: TreeNode, *, is_counted_call: bool) -> None:
+    def add(self, node: TreeNode, *, is_counted_call: bool, is_told_again: bool) -> None:
         span = node.span
         self.step_count += node.kind == "step"
         # A try that failed is the step's failure told again, or none at all if the next one succeeded.
@@ -47,7 +47,7 @@ class Totals:
         self.replayed_count += span.replayed
         if span.is_pending or span.replayed:
             return
-        if span.step_kind == "tool":
+        if span.step_kind == "tool" and not is_told_again:
             self.tool_calls += 1
             self.tool_duration_ns += span.duration_ns
         if not is_counted_call:
@@ -71,8 +71,10 @@ _TOTALS = [field.name for field in fields(Totals)]
 def sum_run(tree: Tree, counted: Set[str]) -> Totals:
     """The whole run; `counted` are the calls that count_calls found."""
     totals = Totals()
+    told_again = tools_told_again(tree)
     for node in tree.nodes:
-        totals.add(node, is_counted_call=node.span.span_id in counted)
+        span_id = node.span.span_id
+        totals.add(node, is_counted_call=span_id in counted, is_told_again=span_id in told_again)
     return totals
 
 
@@ -80,11 +82,13 @@ def sum_agents(tree: Tree, counted: Set[str]) -> dict[str, Totals]:
     """For each agent's span id what happened in it, without the agents it delegated to: these add up to the run."""
     agents: dict[str, Totals] = {}
     waiting = [(tree.root, agents.setdefault(tree.root.span.span_id, Totals()))]
+    told_again = tools_told_again(tree)
     while waiting:
         node, totals = waiting.pop()
+        span_id = node.span.span_id
         if node.kind == "agent":
-            totals = agents.setdefault(node.span.span_id, Totals())
-        totals.add(node, is_counted_call=node.span.span_id in counted)
+            totals = agents.setdefault(span_id, Totals())
+        totals.add(node, is_counted_call=span_id in counted, is_told_again=span_id in told_again)
         waiting.extend((child, totals) for child in node.children)
     return agents
 
@@ -106,16 +110,31 @@ def count_calls(tree: Tree) -> set[str]:
     """Span ids of the model calls that count, one for each real call. Who lies within whom is what the spans say, as
     for the list of runs: the tree hangs some of them elsewhere."""
     candidates = [
-        Candidate(node.span.span_id, is_model_call(node), _has_usage(node))
+        Candidate(node.span.span_id, is_model_call(node), _has_usage(node), node.span.replayed)
         for node in tree.nodes
-        if _ran(node) and (is_model_call(node) or _has_usage(node))
+        if is_model_call(node) or (_ran(node) and _has_usage(node))
     ]
     return counted_calls(candidates, tree.parent_ids)
 
 
+def tools_told_again(tree: Tree) -> set[str]:
+    """Span ids of tools within the same tool: an MCP server's own span, say, within the step that called it."""
+    told_again = set()
+    nearest: dict[str, str] = {}
+    for node in tree.nodes:
+        span = node.span
+        outer = nearest.get(tree.parent_ids[span.span_id], "")
+        if span.step_kind == "tool":
+            if outer and outer == span.tool_name:
+                told_again.add(span.span_id)
+            outer = span.tool_name
+        nearest[span.span_id] = outer
+    return told_again
+
+
 def is_model_call(node: TreeNode) -> bool:
-    """A call to a model that ran and ended."""
-    if not _ran(node) or node.kind in ("run", "agent", "attempt"):
+    """A call to a model that ended, be it answered from the record."""
+    if node.span.is_pending or node.kind in ("run", "agent", "attempt"):
         return False
     return node.span.step_kind in MODEL_STEP_KINDS or node.span.operation_name in MODEL_OPERATIONS
 

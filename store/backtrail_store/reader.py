@@ -101,18 +101,30 @@ class TraceReader:
         """The newest matching runs, each once: rows are asked for until enough of them are of different runs."""
         rows_wanted = 3 * where.limit
         while True:
-            rows = self._places("find_runs", project, where, limit=rows_wanted, status=where.status or "")
+            rows = self._places(
+                "find_runs", project, where, limit=rows_wanted, status=where.status or "", kind=where.kind
+            )
+            agent_traces = self._agent_traces(project, rows) if where.kind == "agent" else None
             newest: dict[str, int] = {}
-            for run_id, start in rows:
-                newest.setdefault(run_id, start)
+            for run_id, start, is_run in rows:
+                if is_run or agent_traces is None or run_id in agent_traces:
+                    newest.setdefault(run_id, start)
             if len(newest) >= where.limit or len(rows) < rows_wanted:
                 return list(newest.items())[: where.limit]
             rows_wanted *= 4
 
-    def _open(self, project: str, where: RunFilter) -> list[RunPlace]:
-        return self._places("find_open_runs", project, where, limit=where.limit)
+    def _agent_traces(self, project: str, rows: Sequence[Sequence[Any]]) -> set[str]:
+        """Which of these traces are an agent's without being a Backtrail run; nothing is asked where all are runs."""
+        others = [start for _, start, is_run in rows if not is_run]
+        if not others:
+            return set()
+        bounds = {"start": min(others), "end": max(others) + _DAY_NS}
+        return {row[0] for row in self._ask("find_agent_traces", project=project, **bounds).result_rows}
 
-    def _places(self, query: str, project: str, where: RunFilter, **parameters: Any) -> list[RunPlace]:
+    def _open(self, project: str, where: RunFilter) -> list[RunPlace]:
+        return [(run_id, start) for run_id, start in self._places("find_open_runs", project, where, limit=where.limit)]
+
+    def _places(self, query: str, project: str, where: RunFilter, **parameters: Any) -> Sequence[Sequence[Any]]:
         before_time, before_id = where.before or (_FAR_FUTURE, "")
         result = self._ask(
             query,
@@ -127,7 +139,7 @@ class TraceReader:
             user_id=where.user_id or "",
             **parameters,
         )
-        return [(run_id, start) for run_id, start in result.result_rows]
+        return result.result_rows
 
     def _runs(self, project: str, places: Sequence[RunPlace]) -> list[RunRow]:
         """The runs at these places, newest first; one that has a later root has its place there."""

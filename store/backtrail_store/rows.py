@@ -11,6 +11,7 @@ AttributeValue = str | int | float | bool | bytes | list[str] | dict[str, object
 SpanKind = Literal["unspecified", "internal", "server", "client", "producer", "consumer"]
 StatusCode = Literal["unset", "ok", "error"]
 RunStatus = Literal["running", "completed", "failed", "cancelled", "incomplete"]
+TraceKind = Literal["run", "agent", "any"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,10 +135,15 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFilter:
-    """Which runs: newest first, `start` ≤ start time < `end`; `before` continues a page."""
+    """Which runs: newest first, `start` ≤ start time < `end`; `before` continues a page.
+
+    `kind` is "run" for Backtrail's own, "agent" for traces of others as well in which an agent or a model was at work,
+    "any" for every trace there is.
+    """
 
     start: datetime | None = None
     end: datetime | None = None
+    kind: TraceKind = "agent"
     status: RunStatus | None = None
     name: str | None = None
     service: str | None = None

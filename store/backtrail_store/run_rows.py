@@ -40,11 +40,11 @@ def run_row(root: Row, totals: Row, *, silence_seconds: int) -> RunRow:
 
 def _usage(totals: Row) -> dict[str, Any]:
     """The tokens and cost of the model calls that count; None where none of them said."""
-    candidates = [Candidate(span_id, is_call, has_usage) for span_id, is_call, has_usage, *_ in totals["calls"]]
+    candidates = [Candidate(*call[:4]) for call in totals["calls"]]
     parents = dict(zip(totals["span_ids"], totals["parent_ids"], strict=True))
     counted = counted_calls(candidates, parents)
     calls = [call for call in totals["calls"] if call[0] in counted]
-    inputs, outputs, costs = ([call[part] for call in calls if call[part] is not None] for part in (3, 4, 5))
+    inputs, outputs, costs = ([call[part] for call in calls if call[part] is not None] for part in (4, 5, 6))
     return {
         "llm_calls": len(calls),
         "input_tokens": sum(inputs) if inputs else None,

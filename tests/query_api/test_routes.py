@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from backtrail import semconv
 from backtrail._answers import Run
 from backtrail_query.models import CheckpointPage, Problem, RunPage, RunView, StateAnswer, TraceView
 from backtrail_store import Store
@@ -15,7 +16,7 @@ from backtrail_store.client import parse_address
 from backtrail_store.reader import TraceReader
 from backtrail_store.rows import SpanRow
 from tests.conftest import Insert
-from tests.factories import START, Value, plain_span, span_id
+from tests.factories import START, Attributes, Value, plain_span, span_id
 from tests.query_api import recorded
 from tests.query_api.recorded import RUN_ID, failed_run
 
@@ -41,7 +42,9 @@ def test_a_run_is_told_with_its_tree_its_totals_and_its_outcome(failed_run_api: 
 
 
 def test_runs_come_newest_first_and_page_by_page(api: TestClient, insert: Insert) -> None:
-    insert(*[plain_span(f"run {n}", trace_id=n.to_bytes(16, "big"), start=START + n) for n in range(1, 6)])
+    chat: Attributes = {semconv.GEN_AI_OPERATION_NAME: "chat"}
+    spans = [(f"run {n}", n.to_bytes(16, "big"), START + n) for n in range(1, 6)]
+    insert(*[plain_span(name, trace_id=id_, start=start, attributes=chat) for name, id_, start in spans])
 
     pages: list[list[str]] = []
     cursor: str | None = None
@@ -62,6 +65,8 @@ def test_runs_come_newest_first_and_page_by_page(api: TestClient, insert: Insert
         ({"status": "completed"}, ["other"]),
         ({"name": "other"}, ["other"]),
         ({"service": "support-bot"}, ["other", "support"]),
+        ({"kind": "agent"}, ["support"]),
+        ({"kind": "run"}, ["support"]),
         ({"user_id": "nobody"}, []),
         ({"start": str(START + 1)}, ["other"]),
         ({"end": str((START + 1000) // 1000)}, ["support"]),
@@ -71,7 +76,7 @@ def test_runs_come_newest_first_and_page_by_page(api: TestClient, insert: Insert
 def test_runs_are_filtered(api: TestClient, insert: Insert, filters: dict[str, str], names: list[str]) -> None:
     insert(*failed_run(), plain_span("other", trace_id=bytes([7] * 16), start=START + 1000))
 
-    runs = api.get("/api/v1/runs", params=filters).json()["runs"]
+    runs = api.get("/api/v1/runs", params={"kind": "any", **filters}).json()["runs"]
 
     assert [run["name"] for run in runs] == names
 

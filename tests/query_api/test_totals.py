@@ -42,6 +42,26 @@ def test_a_try_that_failed_is_no_error_of_the_run() -> None:
     assert (totals.error_count, totals.step_count, totals.llm_calls) == (0, 1, 1)
 
 
+def test_a_tool_that_tells_of_itself_within_the_step_that_called_it_counts_once() -> None:
+    spans = [
+        RUN,
+        span("step", "run", step_kind="tool", tool_name="look_up", duration_ns=9),
+        span("tools/call", "step"),
+        span("server", "tools/call", step_kind="tool", tool_name="look_up", duration_ns=7),
+        span("inner", "server", step_kind="tool", tool_name="query", duration_ns=5),
+    ]
+
+    totals = totals_of(spans)
+
+    assert (totals.tool_calls, totals.tool_duration_ns) == (2, 14)
+
+
+def test_what_describes_a_call_that_was_served_from_the_record_counts_nothing() -> None:
+    spans = [RUN, llm("told outside", "run", input_tokens=100), llm("step", "told outside", replayed=True)]
+
+    assert (totals_of(spans).llm_calls, totals_of(spans).input_tokens) == (0, None)
+
+
 def test_an_agent_that_repeats_the_sum_of_its_calls_counts_nothing() -> None:
     spans = [
         RUN,

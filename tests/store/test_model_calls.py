@@ -9,6 +9,10 @@ def call(span_id: str, *, usage: bool = True) -> Candidate[str]:
     return Candidate(span_id, is_call=True, has_usage=usage)
 
 
+def served(span_id: str) -> Candidate[str]:
+    return Candidate(span_id, is_call=True, has_usage=False, is_served=True)
+
+
 def agent(span_id: str) -> Candidate[str]:
     return Candidate(span_id, is_call=False, has_usage=True)
 
@@ -26,6 +30,9 @@ def agent(span_id: str) -> Candidate[str]:
         ([call("a"), call("b")], {"a": "b", "b": "a"}, set()),
         ([call("a"), call("b")], {"a": "b", "b": "x", "x": "a"}, set()),
         ([call("b"), call("a")], {"a": "b", "b": "x", "x": "a"}, set()),
+        ([call("told"), served("step")], {"step": "told"}, set()),
+        ([call("told"), served("a"), call("b")], {"a": "told", "b": "told"}, {"b"}),
+        ([agent("a"), served("step")], {"step": "a"}, set()),
         ([], {}, set()),
     ],
 )

@@ -77,7 +77,7 @@ def test_a_trace_of_several_roots_is_listed_once(insert: Insert, store: Store) -
     roots = [plain_span(f"root-{n}", trace_id=trace_id(1), id_=span_id(n), start=START + n * SECOND) for n in (2, 3)]
     insert(run(0), *roots, run(9))
 
-    assert names(store, RunFilter()) == ["run-9", "root-3", "run-0"]
+    assert names(store, RunFilter(kind="any")) == ["run-9", "root-3", "run-0"]
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,32 @@ def test_a_run_without_an_end_runs_until_it_is_silent(
     assert names(store, RunFilter(status="incomplete" if status == "running" else "running")) == []
 
 
-def test_a_trace_of_somebody_else_is_a_run_too(insert: Insert, store: Store) -> None:
+def test_a_trace_of_somebody_else_is_listed_if_an_agent_or_a_model_was_at_work(insert: Insert, store: Store) -> None:
+    insert(run(0))
+    for number, said in enumerate(OTHERS, start=1):
+        id_, start = trace_id(number), START + number * SECOND
+        root = plain_span(f"POST /{number}", trace_id=id_, start=start)
+        insert(root, plain_span(trace_id=id_, id_=span_id(9), parent_id=root.span_id, start=start, attributes=said))
+
+    assert names(store, RunFilter()) == ["POST /4", "POST /3", "POST /2", "run-0"]
+    assert names(store, RunFilter(limit=1)) == ["POST /4"]
+    assert names(store, RunFilter(kind="run")) == ["run-0"]
+    assert names(store, RunFilter(kind="any")) == ["POST /5", "POST /4", "POST /3", "POST /2", "POST /1", "run-0"]
+
+
+OTHERS: list[dict[str, Value]] = [
+    {"http.request.method": "GET"},
+    {semconv.GEN_AI_OPERATION_NAME: "chat"},
+    {semconv.GEN_AI_OPERATION_NAME: "invoke_agent"},
+    {"openinference.span.kind": "LLM"},
+    {semconv.GEN_AI_OPERATION_NAME: "execute_tool"},
+]
+
+
+def test_a_trace_of_somebody_else_says_how_it_ended(insert: Insert, store: Store) -> None:
     insert(plain_span("POST /chat", status=Status.STATUS_CODE_ERROR, message="upstream is down"))
 
-    [found] = store.reader.find_runs("default", RunFilter())
+    [found] = store.reader.find_runs("default", RunFilter(kind="any"))
     assert (found.run_id, found.name, found.status) == (TRACE_ID.hex(), "POST /chat", "failed")
     assert found.error_message == "upstream is down"
 

@@ -11,9 +11,14 @@ from backtrail_query.params import Cursor, End, Limit, Project, Reader, RunId, S
 from backtrail_query.tree import Tree, build_tree, end_status
 from backtrail_query.views import json_response, run_view
 from backtrail_store.reader import TraceReader
-from backtrail_store.rows import RunFilter, RunStatus
+from backtrail_store.rows import RunFilter, RunStatus, TraceKind
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"], responses={400: {"model": Problem}, 422: {"model": Problem}})
+
+KIND = (
+    "run: Backtrail's own runs; agent: traces of others too in which an agent or a model was at work; "
+    "any: every trace, web requests among them"
+)
 
 
 @router.get("", response_model=RunPage)
@@ -23,6 +28,7 @@ def list_runs(
     start: Start,
     end: End,
     cursor: Cursor,
+    kind: Annotated[TraceKind, Query(description=KIND)] = "agent",
     status: RunStatus | None = None,
     name: str | None = None,
     service: Annotated[str | None, Query(description="resource attribute service.name")] = None,
@@ -34,6 +40,7 @@ def list_runs(
     filter_ = RunFilter(
         start=start,
         end=end,
+        kind=kind,
         status=status,
         name=name,
         service=service,

@@ -11,14 +11,14 @@ SELECT
   max(toUnixTimestamp64Nano(received_time)) AS last_received_unix_nano,
   groupArray(reinterpretAsUInt64(unhex(span_id))) AS span_ids,
   groupArray(reinterpretAsUInt64(unhex(parent_span_id))) AS parent_ids,
-  groupArrayIf(tuple(reinterpretAsUInt64(unhex(span_id)), is_call, has_usage, input_tokens, output_tokens, cost_usd),
-    ran AND (is_call OR has_usage)) AS calls
+  groupArrayIf(tuple(reinterpretAsUInt64(unhex(span_id)), is_call, has_usage, replayed, input_tokens, output_tokens, cost_usd),
+    has_ended AND (is_call OR (has_usage AND NOT replayed))) AS calls
 FROM (
   SELECT
     *,
     cost_usd,
     backtrail_kind IN ('state', 'checkpoint', 'effect', 'process') AS is_record,
-    NOT is_pending AND NOT replayed AND NOT is_record AS ran,
+    NOT is_pending AND NOT is_record AS has_ended,
     backtrail_kind NOT IN ('run', 'agent', 'attempt') AND (step_kind IN ('llm', 'embedding', 'reranker')
       OR operation_name IN ('chat', 'text_completion', 'generate_content', 'embeddings')) AS is_call,
     input_tokens IS NOT NULL OR output_tokens IS NOT NULL OR reported_cost_usd IS NOT NULL AS has_usage
