@@ -10,13 +10,18 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Receiver:
-    """`answers` are the statuses of the next requests; after them, 200."""
+    """`answers` are the statuses of the next requests; after them, 200.
+
+    What is longer than `takes_bytes` is a 413, and a request with a span named `fails_over` a 500.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.answers: list[int] = []
         self.requests: list[ExportTraceServiceRequest] = []
         self.headers: list[dict[str, str]] = []
+        self.takes_bytes: int | None = None
+        self.fails_over: str | None = None
         self.may_answer = threading.Event()
         self.may_answer.set()
 
@@ -30,6 +35,13 @@ class Receiver:
             for span in scope_spans.spans
         ]
 
+    def status_for(self, body: bytes) -> int:
+        if self.answers:
+            return self.answers.pop(0)
+        if self.takes_bytes is not None and len(body) > self.takes_bytes:
+            return 413
+        return 500 if self.fails_over is not None and self.fails_over.encode() in body else 200
+
     def names(self) -> list[str]:
         return [span.name for span in self.spans if span.name]
 
@@ -40,7 +52,7 @@ def receiving() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             receiver.may_answer.wait(30)
-            status = receiver.answers.pop(0) if receiver.answers else 200
+            status = receiver.status_for(body)
             if status == 200:
                 receiver.requests.append(ExportTraceServiceRequest.FromString(body))
                 receiver.headers.append({name.lower(): value for name, value in self.headers.items()})

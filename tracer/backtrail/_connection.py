@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import requests
 from opentelemetry.util.re import parse_env_headers
@@ -44,7 +44,8 @@ def _is_not_ours(record: logging.LogRecord) -> bool:
 
 
 # The HTTP library logs every request; for our own thread the processor says once that the server is away.
-logging.getLogger("urllib3.connectionpool").addFilter(_is_not_ours)
+for _name in ("urllib3.connectionpool", "urllib3.connection"):
+    logging.getLogger(_name).addFilter(_is_not_ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,17 @@ class Connection:
     def post(self, body: bytes) -> HttpAnswer:
         """Raises OSError, of which all of requests' errors are."""
         data = self._compress(body) if self._compress is not None else body
-        with _Deadline(self._seconds):
+        with _Deadline(self._seconds) as deadline:
             try:
                 return self._post(data)
             except requests.exceptions.Timeout:
                 raise
+            except HTTPError as error:
+                # Of the library below, where requests lets one through.
+                raise ConnectionError(str(error)) from error
             except requests.exceptions.ConnectionError:
+                if deadline.is_over:
+                    raise
                 # A connection that was kept open and closed by the server meanwhile; the next try makes a new one.
                 return self._post(data)
 
@@ -138,6 +144,7 @@ class _Deadline:
     """Cuts the connection that it watches when the time is over."""
 
     def __init__(self, seconds: float) -> None:
+        self.is_over = False
         self._watched: socket.socket | None = None
         self._timer = threading.Timer(seconds, self._cut)
         self._timer.daemon = True
@@ -145,15 +152,17 @@ class _Deadline:
     def watch(self, connection: socket.socket | None) -> None:
         self._watched = connection
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         _deadlines.current = self
         self._timer.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         _deadlines.current = None
 
     def _cut(self) -> None:
+        self.is_over = True
         if self._watched is not None:
             with suppress(OSError):
                 self._watched.shutdown(socket.SHUT_RDWR)
