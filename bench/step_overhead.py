@@ -47,7 +47,7 @@ class Nowhere(SpanExporter):
         self.last_step = next((span for span in spans if span.name == SPAN_NAME), self.last_step)
         return [Parcel(len(spans), 0)]
 
-    def send(self, parcels: Sequence[Parcel]) -> Answer:
+    def send(self, parcel: Parcel) -> Answer:
         return Answer(Outcome.DELIVERED)
 
     def renew(self) -> None: ...

@@ -248,4 +248,4 @@ def _state(records: RunRecords, at: str) -> StateJson | None:
     except CheckpointGap:
         return None
     except NotFound:  # `failure` of a run that has not failed: all of it is its past
-        return read_state(records, "end", "effective")
+        return _state(records, "end")

@@ -87,7 +87,7 @@ def kind_of(span: SpanRow) -> str:
 def count_lost(spans: Sequence[SpanRow]) -> int:
     """Spans that the run's processes had to drop: each says so for itself, and the run at its end for its own."""
     of_processes = sum(span.lost for span in spans if kind_of(span) == "process")
-    return max(of_processes, *(span.lost for span in spans))
+    return max(of_processes, *(span.lost for span in spans if kind_of(span) == "run"), 0)
 
 
 def end_status(span: SpanRow) -> EndStatus:

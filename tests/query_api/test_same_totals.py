@@ -13,7 +13,7 @@ from backtrail_query.views import run_view
 from backtrail_store import Store
 from tests.factories import START, batch_of, otlp_request, plain_span, span_id
 
-KINDS = ["", "run", "agent", "step", "attempt", "state", "checkpoint"]
+KINDS = ["", "run", "agent", "step", "attempt", "state", "checkpoint", "process"]
 
 
 @st.composite
@@ -21,7 +21,8 @@ def traces(draw: st.DrawFn) -> list[Span]:
     """A run and spans below it, below each other, below spans that are missing, or in circles."""
     trace_id = os.urandom(16)
     size = draw(st.integers(1, 9))
-    spans = [plain_span("run", trace_id=trace_id, id_=span_id(1), attributes={semconv.KIND: "run"})]
+    ending = {semconv.KIND: "run", semconv.RUN_LOST: draw(st.sampled_from([0, 2]))}
+    spans = [plain_span("run", trace_id=trace_id, id_=span_id(1), attributes=ending)]
     for number in range(2, size + 1):
         attributes = {
             semconv.KIND: draw(st.sampled_from(KINDS)),
@@ -32,6 +33,7 @@ def traces(draw: st.DrawFn) -> list[Span]:
             semconv.GEN_AI_USAGE_OUTPUT_TOKENS: draw(st.sampled_from([None, 100])),
             semconv.STEP_COST_USD: draw(st.sampled_from([None, 0.25, 0.5])),
             semconv.STEP_REPLAYED: draw(st.sampled_from([None, True])),
+            semconv.RUN_LOST: draw(st.sampled_from([None, 3, 40])),
         }
         attributes = {name: value for name, value in attributes.items() if value not in ("", None)}
         parent = span_id(draw(st.integers(1, size + 1)))

@@ -59,7 +59,7 @@ def one_span(payload: str = "") -> Parcel:
 
 
 def sent(url: str) -> Outcome:
-    return OtlpDelivery(url, {}).send([one_span()]).outcome
+    return OtlpDelivery(url, {}).send(one_span()).outcome
 
 
 def headed(status: str, *headers: str, body: bytes = b"") -> Callable[[socket.socket], None]:
@@ -165,7 +165,7 @@ def test_a_refusal_is_one_line_that_says_what_to_do(
 )
 def test_a_server_may_say_how_long_to_wait_within_reason(said: str, wait: float) -> None:
     with answering(headed("503 Later", f"Retry-After: {said}")) as url:
-        answer = OtlpDelivery(url, {}).send([one_span()])
+        answer = OtlpDelivery(url, {}).send(one_span())
 
     assert (answer.outcome, answer.wait) == (Outcome.UNREACHABLE, wait)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 import backtrail
-from backtrail import _parcel, _queue
+from backtrail import _parcel
 from backtrail._delivery import OtlpDelivery
 from backtrail._processor import Processor
 from backtrail._recorder import Recorder, set_current_recorder
@@ -151,7 +151,7 @@ def test_a_full_queue_loses_the_newest_and_says_how_many(receiver: Receiver, cap
 
 def test_batches_are_cut_by_bytes(receiver: Receiver, processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_parcel, "MAX_PARCEL_BYTES", 100_000)
-    monkeypatch.setattr(_queue, "MAX_PARCEL_BYTES", 100_000)
+    processor._queue.request_bytes = 100_000
 
     @backtrail.step
     def echo(text: str) -> str:

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from ._boundary import complain
 from ._connection import Connection, HttpAnswer
-from ._parcel import Parcel, join, pack
+from ._parcel import Parcel, pack
 
 _TRY_AGAIN = frozenset({408, 425, 429, 502, 503, 504})
 _LONGEST_WAIT = 60.0
@@ -52,7 +52,7 @@ class Delivery(Protocol):
     def endpoint(self) -> str: ...
 
     def pack(self, spans: Sequence[ReadableSpan]) -> list[Parcel]: ...
-    def send(self, parcels: Sequence[Parcel]) -> Answer: ...
+    def send(self, parcel: Parcel) -> Answer: ...
     def shutdown(self) -> None: ...
     def renew(self) -> None: ...
 
@@ -72,11 +72,9 @@ class OtlpDelivery:
     def pack(self, spans: Sequence[ReadableSpan]) -> list[Parcel]:
         return pack(spans)
 
-    def send(self, parcels: Sequence[Parcel]) -> Answer:
-        body = join(parcels)
-        span_count = sum(parcel.span_count for parcel in parcels)
+    def send(self, parcel: Parcel) -> Answer:
         try:
-            answer = self._connection.post(body)
+            answer = self._connection.post(parcel.body)
         except OSError:
             return Answer(Outcome.UNREACHABLE)
         if 200 <= answer.status < 300 and not _is_a_page(answer):
@@ -85,9 +83,10 @@ class OtlpDelivery:
             return Answer(Outcome.UNREACHABLE, wait=_wait(answer.headers.get("retry-after")))
         if answer.status >= 500:
             return Answer(Outcome.FAULTY)
-        if answer.status == 413 and span_count > 1:
+        if answer.status == 413 and parcel.span_count > 1:
             return Answer(Outcome.TOO_LARGE)
-        complain("refused spans", _REFUSED, self.endpoint, answer.status, span_count, _advice(answer, len(body)))
+        advice = _advice(answer, parcel.size)
+        complain("refused spans", _REFUSED, self.endpoint, answer.status, parcel.span_count, advice)
         return Answer(Outcome.REFUSED)
 
     def shutdown(self) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
 
@@ -59,7 +58,6 @@ class ExportThread:
         self._is_stopped = False
         self._next_try = 0.0
         self._is_told_to_wait = False
-        self._joins = True
         self._may_tell = False
         self.is_started = False
         self.is_idle = False
@@ -131,10 +129,11 @@ class ExportThread:
 
     def _send(self) -> bool:
         """Send one request; whether there is more."""
-        parcels = self._queue.first_parcels() if self._joins else self._queue.first_parcels()[:1]
-        if parcels:
-            self._note(answer := self._delivery.send(parcels))
-            self._settle(parcels, answer)
+        with self._spooling:
+            parcel = self._queue.first_parcel()
+        if parcel is not None:
+            self._note(answer := self._delivery.send(parcel))
+            self._settle(parcel, answer)
         elif self._spool and (record := self._spool.last()) is not None:
             self._send_spooled(self._spool, record)
         return bool(self._queue.has_parcels or self._spool)
@@ -152,23 +151,20 @@ class ExportThread:
             self.failures = 0
             self._may_tell = self._may_tell or answer.outcome is Outcome.DELIVERED
 
-    def _settle(self, parcels: Sequence[Parcel], answer: Answer) -> None:
+    def _settle(self, parcel: Parcel, answer: Answer) -> None:
         match answer.outcome:
-            case Outcome.DELIVERED:
-                self._joins = True
-                self._count_rejected(parcels, answer)
-                self._queue.take_out(parcels, settles=True)
             case Outcome.UNREACHABLE:
                 return
-            case _ if len(parcels) > 1:
-                self._joins = False
             case Outcome.TOO_LARGE:
-                self._queue.replace(parcels[0], halve(parcels[0]))
-            case Outcome.FAULTY if not self._is_hopeless(parcels[0]):
+                self._queue.replace(parcel, halve(parcel))
                 return
+            case Outcome.FAULTY if not self._is_hopeless(parcel):
+                return
+            case Outcome.DELIVERED:
+                self._count_rejected(parcel, answer)
             case _:
-                self._losses.add_parcel(parcels[0])
-                self._queue.take_out(parcels, settles=True)
+                self._losses.add_parcel(parcel)
+        self._queue.take_out([parcel], settles=True)
 
     def _send_spooled(self, spool: Spool, record: Record) -> None:
         parcel = record.read()
@@ -177,7 +173,7 @@ class ExportThread:
             self._losses.total += record.span_count
             self._queue.settle(spool.take_out(record))
             return
-        self._note(answer := self._delivery.send([parcel]))
+        self._note(answer := self._delivery.send(parcel))
         match answer.outcome:
             case Outcome.UNREACHABLE:
                 return
@@ -188,14 +184,14 @@ class ExportThread:
                 spool.take_out(record)
                 return
             case Outcome.DELIVERED:
-                self._count_rejected([parcel], answer)
+                self._count_rejected(parcel, answer)
             case _:
                 self._losses.add_parcel(parcel)
         self._queue.settle(spool.take_out(record))
 
-    def _count_rejected(self, parcels: Sequence[Parcel], answer: Answer) -> None:
+    def _count_rejected(self, parcel: Parcel, answer: Answer) -> None:
         if answer.rejected:
-            self._losses.add_rejected(parcels, answer.rejected)
+            self._losses.add_rejected(parcel, answer.rejected)
 
     def _is_hopeless(self, load: Parcel | Record) -> bool:
         """A server that fails again and again may do so because of these very spans."""

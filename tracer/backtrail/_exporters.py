@@ -34,12 +34,11 @@ class ExporterDelivery:
         cleaned = [clean(span) for span in spans]
         return [Parcel(len(spans), sum(map(size_of, cleaned)), spans=cleaned)]
 
-    def send(self, parcels: Sequence[Parcel]) -> Answer:
-        spans = [span for parcel in parcels for span in parcel.spans]
-        if self._exporter.export(spans) is SpanExportResult.SUCCESS:
+    def send(self, parcel: Parcel) -> Answer:
+        if self._exporter.export(parcel.spans) is SpanExportResult.SUCCESS:
             return Answer(Outcome.DELIVERED)
         # What an exporter gives up on, after all the tries it makes, is not to be offered again.
-        complain(f"the exporter {self.endpoint}", "%s could not export %d spans", self.endpoint, len(spans))
+        complain(f"the exporter {self.endpoint}", "%s could not export %d spans", self.endpoint, parcel.span_count)
         return Answer(Outcome.REFUSED)
 
     def shutdown(self) -> None:

@@ -6,7 +6,6 @@ queue, answers of the server, spool → **Losses** → the run's end, process re
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
@@ -65,10 +64,10 @@ class Losses:
         except DecodeError:
             self.total += parcel.span_count
 
-    def add_rejected(self, parcels: Sequence[Parcel], count: int) -> None:
+    def add_rejected(self, parcel: Parcel, count: int) -> None:
         """Some spans of a request that was taken. Which ones is not said: of several runs, nobody knows whose."""
         self.total += count
-        spans = [span for parcel in parcels for span in spans_of(parcel.body)]
+        spans = list(spans_of(parcel.body))
         if len({span.trace_id for span in spans}) == 1:
             near = SpanContext(int.from_bytes(spans[0].trace_id), int.from_bytes(spans[0].span_id), is_remote=False)
             with self._lock:

@@ -8,8 +8,9 @@ What is in one can be read out of its bytes again, so nothing else has to be kep
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -47,8 +48,13 @@ def pack(spans: Sequence[ReadableSpan]) -> list[Parcel]:
     return [*pack(spans[:half]), *pack(spans[half:])]
 
 
-def join(parcels: Sequence[Parcel]) -> bytes:
-    return parcels[0].body if len(parcels) == 1 else b"".join(parcel.body for parcel in parcels)
+def join(parcels: Sequence[Parcel]) -> Parcel:
+    return Parcel(
+        sum(parcel.span_count for parcel in parcels),
+        sum(parcel.size for parcel in parcels),
+        b"".join(parcel.body for parcel in parcels),
+        [span for parcel in parcels for span in parcel.spans],
+    )
 
 
 def halve(parcel: Parcel) -> list[Parcel]:
@@ -78,3 +84,11 @@ def _cut(request: ExportTraceServiceRequest, kept: range) -> None:
             del scope_spans.spans[max(min(kept.stop - place, count), 0) :]
             del scope_spans.spans[: max(min(kept.start - place, count), 0)]
             place += count
+        _keep(resource_spans.scope_spans, lambda scope_spans: bool(scope_spans.spans))
+    _keep(request.resource_spans, lambda resource_spans: bool(resource_spans.scope_spans))
+
+
+def _keep(messages: Any, is_kept: Callable[[Any], bool]) -> None:
+    for place in reversed(range(len(messages))):
+        if not is_kept(messages[place]):
+            del messages[place]

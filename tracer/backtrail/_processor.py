@@ -30,6 +30,7 @@ from ._spool import Spool
 EXIT_SECONDS = 4.0
 
 _EXIT_SECONDS_WHILE_AWAY = 1.0
+_EXIT_LOOK_SECONDS = 0.1
 _LAST_WORD_SECONDS = 0.5
 _SECONDS_UNWATCHED = 60.0
 
@@ -143,12 +144,11 @@ class Processor:
         if self._is_shut_down:
             return
         self._is_shut_down = self._thread.is_ending = True
-        end = time.monotonic() + timeout
-        is_away = self.is_failing
-        self.flush(min(timeout, _EXIT_SECONDS_WHILE_AWAY) if is_away else timeout)
+        end = time.monotonic() + (min(timeout, _EXIT_SECONDS_WHILE_AWAY) if self.is_failing else timeout)
+        self._flush_until(end)
         self._thread.tell_of_losses()
-        if not is_away and not self.is_failing:
-            self.flush(max(end - time.monotonic(), _LAST_WORD_SECONDS))
+        if not self.is_failing:
+            self._flush_until(max(end, time.monotonic() + _LAST_WORD_SECONDS))
         self._queue.close()
         if self._spool is not None:
             self._thread.spool_everything()
@@ -157,6 +157,16 @@ class Processor:
         self._say_what_is_left()
         if self._spool is not None:
             self._spool.close()
+
+    def _flush_until(self, end: float) -> None:
+        # With a spool there is no reason to wait for a server that is away.
+        while not self._is_settled() and (left := end - time.monotonic()) > 0:
+            if self._spool is not None and self.is_failing:
+                return
+            self.flush(min(left, _EXIT_LOOK_SECONDS) if self._spool is not None else left)
+
+    def _is_settled(self) -> bool:
+        return self._queue.settled >= self._queue.accepted and (self._spool is None or not self._spool.own_span_count)
 
     def _say_what_is_left(self) -> None:
         where = self._delivery.endpoint

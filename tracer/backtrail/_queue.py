@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from . import semconv
 from ._boundary import complain
-from ._parcel import MAX_PARCEL_BYTES, MAX_PARCEL_SPANS, Parcel
+from ._parcel import MAX_PARCEL_BYTES, MAX_PARCEL_SPANS, Parcel, join
 
 Pack = Callable[[Sequence[ReadableSpan]], list[Parcel]]
 
@@ -49,6 +49,7 @@ class SpanQueue:
         self.settled = 0
         self.secured = 0
         self.is_closed = False
+        self.request_bytes = MAX_PARCEL_BYTES
 
     def __bool__(self) -> bool:
         return bool(self._spans or self._parcels)
@@ -125,30 +126,37 @@ class SpanQueue:
             # By place: a span that ends meanwhile on this very thread would spoil an iteration.
             for place in range(min(len(self._spans), MAX_PARCEL_SPANS)):
                 size += self._spans[place][1]
-                if spans and size > MAX_PARCEL_BYTES:
+                if spans and size > self.request_bytes:
                     break
                 spans.append(self._spans[place])
         return spans
 
-    def first_parcels(self) -> list[Parcel]:
-        """As many of the oldest as go into one request; they stay until they are taken out."""
-        first: list[Parcel] = []
-        size = 0
+    def first_parcel(self) -> Parcel | None:
+        """The oldest, made one with as many of the next as go into one request; it stays until it is taken out."""
         with self._lock:
+            first: list[Parcel] = []
+            size = 0
             for parcel in self._parcels:
                 size += parcel.size
-                if first and size > MAX_PARCEL_BYTES:
+                if first and size > self.request_bytes:
                     break
                 first.append(parcel)
-        return first
+            if len(first) > 1:
+                for _ in first:
+                    self._parcels.popleft()
+                self._parcels.appendleft(join(first))
+            return self._parcels[0] if self._parcels else None
 
     def parcels(self) -> list[Parcel]:
         with self._lock:
             return list(self._parcels)
 
     def replace(self, parcel: Parcel, parts: Sequence[Parcel]) -> None:
+        """By its parts, since it was too large for the server; what follows is not made so large again."""
         with self._lock:
+            self.request_bytes = max(part.size for part in parts)
             if parcel in self._parcels:
+                self.bytes += sum(part.size for part in parts) - parcel.size
                 place = self._parcels.index(parcel)
                 del self._parcels[place]
                 for part in reversed(parts):
