@@ -11,7 +11,7 @@ from backtrail_query.nodes import run_with_tree
 from backtrail_query.tree import build_tree
 from backtrail_query.views import run_view
 from backtrail_store import Store
-from tests.factories import START, batch_of, otlp_request, plain_span, span_id
+from tests.factories import START, Value, batch_of, otlp_request, plain_span, span_id
 
 KINDS = ["", "run", "agent", "step", "attempt", "state", "checkpoint", "process"]
 
@@ -21,7 +21,7 @@ def traces(draw: st.DrawFn) -> list[Span]:
     """A run and spans below it, below each other, below spans that are missing, or in circles."""
     trace_id = os.urandom(16)
     size = draw(st.integers(1, 9))
-    ending = {semconv.KIND: "run", semconv.RUN_LOST: draw(st.sampled_from([0, 2]))}
+    ending: dict[str, Value] = {semconv.KIND: "run", semconv.RUN_LOST: draw(st.sampled_from([0, 2]))}
     spans = [plain_span("run", trace_id=trace_id, id_=span_id(1), attributes=ending)]
     for number in range(2, size + 1):
         attributes = {
