@@ -27,13 +27,20 @@ _to_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 class Scope:
     """One list of frames and what has been counted in it. Counting happens under the run's lock."""
 
-    __slots__ = ("_counts", "_threads", "frames", "text")
+    __slots__ = ("_counts", "_text", "_threads", "frames")
 
     def __init__(self, frames: tuple[Frame, ...] = ()) -> None:
         self.frames = frames
-        self.text: str = _to_text(frames) if frames else "[]"
+        self._text: str | None = None if frames else "[]"
         self._counts: dict[object, int] = {}
         self._threads: dict[object, int] = {}
+
+    @property
+    def text(self) -> str:
+        """The frames as JSON; in most steps no other is called, and nobody asks."""
+        if self._text is None:
+            self._text = _to_text(self.frames)
+        return self._text
 
     def count(self, thing: object) -> int:
         """How many times this thing was counted here before."""

@@ -16,7 +16,17 @@ HASH_ALG = "sorted-json-sha256/1"
 
 ROOT_MODULUS = 1 << 256
 
-canonical_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_make_writer = getattr(json.encoder, "c_make_encoder", None)
+# What `_encode` makes anew at each call, and what takes longer than a small value: the writer behind it.
+_write = _make_writer and _make_writer(
+    None, json.JSONEncoder().default, json.encoder.encode_basestring, None, ":", ",", True, False, True
+)
+
+
+def canonical_text(encoded: Any) -> str:
+    """The JSON text with sorted keys and without spaces."""
+    return "".join(_write(encoded, 0)) if _write is not None else _encode(encoded)
 
 
 def text_hash(text: str) -> str:
