@@ -157,6 +157,28 @@ def state_of(client: Client, run_id: str) -> dict[str, Any]:
     return client.get_state(run_id).values["run"]
 
 
+async def test_b_a_restored_run_that_failed_is_resumed_with_what_was_restored(client: Client, log: Log) -> None:
+    @backtrail.run
+    async def turn(message: str, ctx: AppContext) -> list[str]:
+        log.run_id = ctx.run.run_id
+        ctx.set_state("said", [*ctx.get_state("said", []), message])
+        if log.broken and message == "two":
+            raise TimeoutError
+        return ctx.get_state("said") or []
+
+    given = AppContext("u1", Database("old"))
+    await turn.with_options(conversation_id="c-3")("one", context=given)
+    restored = AppContext.from_json(given.to_json(), db=Database("new"))
+    with pytest.raises(TimeoutError):
+        await turn("two", context=restored)
+    failed = log.mended()
+
+    result = await client.replay(failed, turn, context=restored)
+
+    assert result.value == ["one", "two"]
+    assert client.run(result.run_id).conversation_id == "c-3"
+
+
 # --- C ------------------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from backtrail import (
     has_active_run,
     semconv,
 )
+from backtrail.contexts import ExecutionContext
 from backtrail.testing import capture_spans
 
 
@@ -284,3 +285,49 @@ def test_services_are_named_and_not_recorded() -> None:
     text = str((spans.named("main").attributes or {})[semconv.RUN_CONTEXT])
     assert '"opaque":["db"]' in text
     assert '"user_id":"u1"' in text
+
+
+def test_a_context_that_cannot_be_copied_is_used_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    @dataclass
+    class Single(ExecutionContext):
+        user_id: str = "u1"
+
+        def __copy__(self) -> Single:
+            raise RuntimeError("there is only one")
+
+    @backtrail.agent
+    def inner(ctx: Single) -> Single:
+        return ctx
+
+    @backtrail.agent
+    def outer() -> Single:
+        return inner()
+
+    @backtrail.run
+    def main(words: str, ctx: Single) -> bool:
+        return outer() is ctx
+
+    given = Single()
+    with capture_spans(strict=False) as spans:
+        assert main("hello", context=given) is True
+    assert [(span.attributes or {})[semconv.DEPTH] for span in spans.of_kind("agent")] == [1, 0]
+    assert (spans.named("main").attributes or {})[semconv.USER_ID] == "u1"
+    assert sorted({message.split(" failed")[0] for message in caplog.messages if "failed;" in message}) == [
+        "copying a context",
+        "giving an agent its context",
+    ]
+
+
+def test_what_went_wrong_may_be_said_in_a_sentence() -> None:
+    with capture_spans() as spans, backtrail.run("r") as ctx:
+        agent = ctx.start_agent("a")
+        agent.start_step("s").fail("no answer")
+        agent.fail("gave up")
+        ctx.fail("nothing done")
+
+    errors = [(span.name, span.status.description) for span in spans if not span.status.is_unset]
+    assert errors == [
+        ("s", "RuntimeError: no answer"),
+        ("invoke_agent a", "RuntimeError: gave up"),
+        ("r", "RuntimeError: nothing done"),
+    ]

@@ -22,6 +22,7 @@ from ._deltas import delete_state, get_state, set_state
 from ._done import DONE, Done
 from ._identity import AgentPath
 from ._lineage import Lineage
+from ._recorded_errors import as_error
 from ._run_context import RunContext
 from ._scope import Position, current_position
 from ._span import RecordedSpan, error_type
@@ -159,10 +160,10 @@ class AgentContext(Block):
                 self.finish(result)
         return DONE
 
-    def fail(self, error: BaseException) -> Done:
+    def fail(self, error: BaseException | str) -> Done:
         """End the agent with an error. May be awaited."""
         with never_raise("failing an agent"):
-            self.finish_failed(error)
+            self.finish_failed(as_error(error))
         return DONE
 
     # --- Start and end ----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._agent_context import AgentContext, AgentInfo, PlannedAgent
-from ._boundary import complain
+from ._boundary import complain, never_raise
 from ._codec import encode
 from ._deltas import set_state
 from ._identity import AgentPath, agent_key
@@ -50,9 +50,11 @@ def plan_agent(
         complain(name, "agent %s is at depth %d, past the max_depth of %d", name, lineage.depth, lineage.max_depth)
     info = AgentInfo(key, name, path, lineage.depth, config_id)
     planned = PlannedAgent(position, runtime.parent_span(), input_json, metadata)
-    own = (context or position.context)._standing_at(lineage)
-    if own is not position.context:
-        remember(own, runtime.remembered)
+    own = context or position.context
+    with never_raise("giving an agent its context"):
+        own = own._standing_at(lineage)
+        if own is not position.context:
+            remember(own, runtime.remembered)
     return AgentContext(runtime, own, info, lineage, parent, planned)
 
 

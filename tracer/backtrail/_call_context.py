@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ._boundary import never_raise
 from ._context_text import Restored
 from ._fields import read_field
 from ._run_context import RunContext, replaced
@@ -23,7 +24,8 @@ def context_for(
     if given is None:
         return current if current is not None else wanted()
     if current is not None and (query := read_field(current, "query")) and not read_field(given, "query"):
-        return replaced(given, query=query)
+        with never_raise("copying a context"):
+            return replaced(given, query=query)
     return given
 
 

@@ -18,6 +18,11 @@ from .errors import RecordedError, ReplayError
 _MAX_CAUSES = 8
 
 
+def as_error(given: object) -> BaseException:
+    """What was said to have gone wrong, as an error: a sentence will do."""
+    return given if isinstance(given, BaseException) else RuntimeError(given)
+
+
 def encode_error(error: BaseException, encode: Callable[[Any], Any], causes: int = _MAX_CAUSES) -> dict[str, Any]:
     """The error as JSON; `encode` turns its arguments and attributes into JSON. Never raises."""
     cls = type(error)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from ._bundle import Bundle, join_pages, parse_page, read_bundle
+from ._call_context import HandedOver, context_of
 from ._codec import type_name
 from ._decision import ReplayOptions
 from ._divergence import Divergence, ReplayReport
@@ -23,7 +24,6 @@ from ._redacted_inputs import check_inputs, check_rules
 from ._replay import MODES, Replay
 from ._replayed_run import ReplayStart, starting
 from ._restoring import restore_arguments, restore_context
-from ._run_context import RunContext
 from .errors import ReplayError
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class Replaying(ABC):
         mode: str = "resume",
         at: str | None = None,
         inputs: Mapping[str, Any] | None = None,
-        context: RunContext | None = None,
+        context: HandedOver = None,
         context_overrides: Collection[str] = (),
         code_change: Literal["warn", "rerun", "raise"] = "warn",
         on_input_change: Literal["live", "reuse", "raise"] = "live",
@@ -123,7 +123,7 @@ class Replaying(ABC):
         mode: str = "resume",
         at: str | None = None,
         inputs: Mapping[str, Any] | None = None,
-        context: RunContext | None = None,
+        context: HandedOver = None,
         context_overrides: Collection[str] = (),
         code_change: Literal["warn", "rerun", "raise"] = "warn",
         on_input_change: Literal["live", "reuse", "raise"] = "live",
@@ -151,7 +151,7 @@ class Replaying(ABC):
         mode: str,
         at: str | None,
         inputs: Mapping[str, Any],
-        context: RunContext | None,
+        context: HandedOver,
         context_overrides: Collection[str],
         options: ReplayOptions,
         force: bool,
@@ -165,7 +165,7 @@ class Replaying(ABC):
         check_inputs(record.run, inputs, recorder)
         args, kwargs = restore_arguments(function, record.run.input, self.types, inputs)
         restored, differences = restore_context(
-            function, record.run.context, context, registry=self.types, overrides=context_overrides
+            function, record.run.context, context_of(context), registry=self.types, overrides=context_overrides
         )
         replay.report.divergences.extend(differences)
         configured = function.with_options(context=restored, conversation_id=record.run.conversation_id)

@@ -28,6 +28,7 @@ from ._fields import (
     put_field,
     read_field,
 )
+from ._recorded_errors import as_error
 from ._scope import Position, current_position
 from ._state import RUN_SCOPE
 from ._tasks import Branch
@@ -166,9 +167,9 @@ class RunContext:
         """End the run's agents and mark the run completed with this result. May be awaited."""
         return active_position().runtime.complete(result)
 
-    def fail(self, error: BaseException) -> Done:
+    def fail(self, error: BaseException | str) -> Done:
         """End the run's agents and mark the run failed. May be awaited."""
-        return active_position().runtime.fail(error)
+        return active_position().runtime.fail(as_error(error))
 
     def branch(self, key: str) -> Branch:
         """Name what follows in this block, so that steps in it are told apart from those of other branches."""

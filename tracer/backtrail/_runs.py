@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import Link, get_current_span
 
 from . import _tasks, semconv
-from ._boundary import logger
+from ._boundary import logger, never_raise
 from ._checkpoint import snapshot
 from ._codec import encode, type_name
 from ._content import limited, payload_text
@@ -61,8 +61,9 @@ def start_run(
         join_global_provider(recorder)
     _warn_if_unconfigured(recorder.sink is None)
     # The caller's object stays as it is, and another run may be given it at the same time.
-    query = read_field(context, "query") or query
-    context = replaced(context, query=query, metadata=copied(read_field(context, "metadata")))
+    with never_raise("copying a context"):
+        query = read_field(context, "query") or query
+        context = replaced(context, query=query, metadata=copied(read_field(context, "metadata")))
     replayed = take_start()
     replay = replayed.replay if replayed is not None else None
     if replay is not None:

@@ -21,6 +21,7 @@ from ._content import limited, payload_text
 from ._done import DONE, Done
 from ._identity import StepCall, idempotency_key
 from ._llm import ModelCall
+from ._recorded_errors import as_error
 from ._run_context import RunContext
 from ._scope import Position, Scope
 from ._span import RecordedSpan, error_type
@@ -124,11 +125,11 @@ class StepContext(Block):
                 self.finish(result)
         return DONE
 
-    def fail(self, error: BaseException) -> Done:
+    def fail(self, error: BaseException | str) -> Done:
         """End the step with an error. May be awaited."""
         with never_raise("failing a step"):
             self.start()
-            self.finish_failed(error)
+            self.finish_failed(as_error(error))
         return DONE
 
     def set_attribute(self, name: str, value: Any) -> None:
