@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +19,7 @@ from backtrail.canonical import H
 from backtrail.testing import capture_spans
 
 
-def steps_of(program: Callable[[], Any]) -> list[ReadableSpan]:
+def steps_of(program: Callable[[], Any]) -> Sequence[ReadableSpan]:
     with capture_spans() as spans:
         program()
     return spans.of_kind("step")

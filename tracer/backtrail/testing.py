@@ -2,7 +2,8 @@
 
 with capture_spans() as spans:
     handle("hello")
-assert [span.name for span in spans] == […]
+assert spans.named("look_up").result == {"status": "shipped"}
+assert "tool look_up" in spans.tree()
 """
 
 from __future__ import annotations
@@ -12,18 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from . import semconv
 from ._boundary import never_raise
 from ._capture import Capture, capture_of
-from ._clean import clean
+from ._captured import CapturedSpan, CapturedSpans
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES
 from ._hashing import hashing_of
 from ._recorder import Recorder, current_recorder, set_current_recorder
 from ._redaction import Redact, redaction_of
-from ._span import RecordedSpan
 
 FIRST_NANOSECOND = 1_700_000_000_000_000_000
 _SECOND = 1_000_000_000
@@ -44,50 +43,6 @@ class CountedIds(IdGenerator):
 
     def is_trace_id_random(self) -> bool:
         return False
-
-
-class CapturedSpans(list[ReadableSpan]):
-    """The finished spans, in the order they ended; pending rows are kept apart in `pending`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pending: list[ReadableSpan] = []
-
-    def of_kind(self, kind: str) -> list[ReadableSpan]:
-        return [span for span in self if (span.attributes or {}).get(semconv.KIND) == kind]
-
-    def named(self, name: str) -> ReadableSpan:
-        """The one span of this name."""
-        found = [span for span in self if span.name == name]
-        if len(found) != 1:
-            raise AssertionError(f"{len(found)} spans are named {name!r}; there are {sorted(s.name for s in self)}")
-        return found[0]
-
-    # What a recorder needs of its sink.
-
-    def opened(self, span: RecordedSpan) -> None:
-        return None
-
-    def closed(self, span: RecordedSpan) -> None:
-        return None
-
-    def on_end(self, span: ReadableSpan) -> None:
-        is_pending = (span.attributes or {}).get(semconv.KIND) == "pending"
-        (self.pending if is_pending else self).append(clean(span))
-
-    def flush(self, timeout: float) -> bool:
-        return True
-
-    def shutdown(self) -> None:
-        return None
-
-    def secure(self, timeout: float) -> bool:
-        return True
-
-    is_failing = False
-
-    def lost_of(self, trace_id: int) -> int:
-        return 0
 
 
 @contextmanager
@@ -121,3 +76,6 @@ def capture_spans(
     finally:
         set_current_recorder(previous)
         never_raise.is_strict = was_strict
+
+
+__all__ = ["FIRST_NANOSECOND", "CapturedSpan", "CapturedSpans", "CountedIds", "capture_spans"]
