@@ -7,7 +7,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Trust what the system trusts, as git did when it fetched this: behind a company's proxy nothing else works.
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help install demo serve test lint format typecheck bench bench-peers picture clean
+.PHONY: help install demo examples serve test lint format typecheck bench bench-peers picture clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -17,6 +17,12 @@ install: .venv/.ready  ## Set up ./.venv with both packages and the tools (the o
 
 demo: .venv/.ready  ## Trace an agent that fails, look at the run, and replay it: about ten seconds
 	@$(BIN)/python -m examples.demo
+
+examples: .venv/.ready  ## Run and check the examples with LangGraph, OpenAI Agents, Pydantic AI and CrewAI; installs them
+	@set -eu; uv=$$(command -v uv || echo $(BIN)/uv); \
+	for example in examples/frameworks/*.py; do \
+	    echo "== $$example"; PYTHONPATH=. "$$uv" run --quiet --script "$$example"; \
+	done
 
 serve: .venv/.ready  ## Start the server on 127.0.0.1:4318 (HTTP) and 127.0.0.1:4317 (OTLP/gRPC)
 	@$(BIN)/python -m backtrail_server serve

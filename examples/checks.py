@@ -1,4 +1,4 @@
-"""What the demo claims, and whether it held; and two ways to look into a tree for that."""
+"""What the demo claims, and whether it held; and three ways to look into a tree for that."""
 
 from collections.abc import Iterator
 
@@ -47,3 +47,7 @@ def steps_named(node: Node, name: str) -> Iterator[Node]:
         yield node
     for child in node.children:
         yield from steps_named(child, name)
+
+
+def names_in(node: Node) -> list[str]:
+    return [node.name, *(name for child in node.children for name in names_in(child))]

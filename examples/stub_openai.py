@@ -2,9 +2,10 @@
 
     support_bot → (HTTP) → **this server**
 
-`POST /v1/chat/completions` answers in OpenAI's shape, with token usage, and always the same for the same
-messages. `POST /refunds` pays refunds, or answers 503 while `refunds_are_down`. Every request is counted:
-`GET /stub/requests` tells how often each path was called.
+`POST /v1/chat/completions`, `/v1/responses` and `/v1/embeddings` answer in OpenAI's shapes, at once or as a
+stream, with token usage, and always the same for the same messages; `stub_model.py` says what. `POST /refunds` pays
+refunds, or answers 503 while `refunds_are_down`. Every request is counted: `GET /stub/requests` tells how often each
+path was called.
 
     python -m examples.stub_openai 8001
 """
@@ -18,18 +19,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from examples import stub_chat, stub_responses
+
 CHAT = "/v1/chat/completions"
 REFUNDS = "/refunds"
+MODEL = {CHAT: stub_chat.answer, "/v1/responses": stub_responses.answer, "/v1/embeddings": stub_chat.embed}
 
-# What the model says when a prompt holds these words; the first line that fits is taken.
-ANSWERS = [
-    ("what the customer wants", "refund"),
-    ("returns.md", "Damaged on arrival: full refund of the item, no return needed."),
-    ("shipping.md", "Glass ships double-boxed; a broken shade is treated as our fault."),
-    ("lamp-care.md", "Nothing in the care guide would explain a broken shade."),
-    ("how many euros", "49.00"),
-    ("Write to the customer", "Sorry about the broken shade. 49.00 EUR are on their way to you; please keep the lamp."),
-]
 THINKING_SECONDS = 0.12
 
 
@@ -40,6 +35,7 @@ class StubServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.refunds_are_down = refunds_are_down
         self.requests: Counter[str] = Counter()
+        self.tokens: Counter[str] = Counter()
         self.lock = threading.Lock()
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -67,14 +63,22 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.requests[self.path] += 1
         time.sleep(THINKING_SECONDS)
-        if self.path == CHAT:
-            self.answer(200, completion(body["model"], body["messages"]))
+        if self.path in MODEL:
+            whole, pieces = MODEL[self.path](body)
+            self.count(whole["usage"])
+            self.stream(pieces) if body.get("stream") else self.answer(200, whole)
         elif self.path == REFUNDS and self.server.refunds_are_down:
             self.answer(503, {"error": {"message": "refunds are paused"}})
         elif self.path == REFUNDS:
             self.answer(200, {"refund_id": f"RF-{body['order_id']}", "amount": body["amount"]})
         else:
             self.answer(404, {"error": {"message": f"nothing at {self.path}"}})
+
+    def count(self, usage: dict[str, int]) -> None:
+        """Chat completions and responses have two words for the same."""
+        with self.server.lock:
+            self.server.tokens["input"] += usage.get("prompt_tokens", 0) + usage.get("input_tokens", 0)
+            self.server.tokens["output"] += usage.get("completion_tokens", 0) + usage.get("output_tokens", 0)
 
     def answer(self, status: int, content: dict[str, object]) -> None:
         body = json.dumps(content).encode()
@@ -84,26 +88,19 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def stream(self, events: Iterator[str]) -> None:
+        """Server-sent events, in chunks because nobody knows the length before the end."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for event in events:
+            data = event.encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.write(b"0\r\n\r\n")
+
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the program that runs the stub has the terminal."""
-
-
-def completion(model: str, messages: list[dict[str, str]]) -> dict[str, object]:
-    prompt = "\n".join(message["content"] for message in messages)
-    answer = next((answer for words, answer in ANSWERS if words in prompt), "I do not know.")
-    # Four characters a token is close enough to how real models count English.
-    input_tokens, output_tokens = len(prompt) // 4, len(answer) // 4 + 1
-    return {
-        "id": "chatcmpl-stub",
-        "object": "chat.completion",
-        "model": model,
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answer}}],
-        "usage": {
-            "prompt_tokens": input_tokens,
-            "completion_tokens": output_tokens,
-            "total_tokens": input_tokens + output_tokens,
-        },
-    }
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from backtrail import semconv
 from backtrail_server.settings import Settings
+from tests.serving import running_server
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -19,6 +20,7 @@ PAGES = [
     *sorted(ROOT.glob("docs/*.md")),
     *sorted(ROOT.glob("*/README.md")),
 ]
+GUIDES = [ROOT / f"docs/{name}.md" for name in ("quickstart", "opentelemetry", "testing")]
 PACKAGES = ["backtrail", "backtrail_store", "backtrail_ingest", "backtrail_query", "backtrail_server"]
 CODE = ["tracer", "store", "ingest", "query_api", "server", "tests", "bench", "examples"]
 
@@ -99,6 +101,31 @@ def test_the_programs_on_the_page_about_contexts_run() -> None:
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
 
     assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=page_id)
+def test_the_python_on_a_guide_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
+    """What a line prints stands behind it: `# handle completed 2 steps`."""
+    program = "".join(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL))
+    with running_server(tmp_path / "data") as server:
+        (working := tmp_path / "working").mkdir()
+        environment = {"PATH": "/usr/bin:/bin", "OTEL_EXPORTER_OTLP_ENDPOINT": server.url}
+        command = [sys.executable, "-W", "error", "-c", program]
+        ran = subprocess.run(command, env=environment, cwd=working, capture_output=True, text=True, timeout=60)
+
+    said = re.findall(r"^ *print\(.*\)  # (.*)$", program, re.MULTILINE)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert len(ran.stdout.splitlines()) == len(said)
+    for line, words in zip(ran.stdout.splitlines(), said, strict=True):
+        assert line.startswith(words.partition(" and ")[0]), line
+
+
+def test_the_python_on_the_page_of_frameworks_is_that_of_the_examples() -> None:
+    programs = [path.read_text() for path in ROOT.glob("examples/frameworks/*.py")]
+    lines = {line.strip() for program in programs for line in program.splitlines()}
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/frameworks.md").read_text(), re.MULTILINE | re.DOTALL)
+
+    assert [line for block in blocks for line in block.splitlines() if line.strip() not in lines] == []
 
 
 @pytest.mark.parametrize("name", PACKAGES)
