@@ -79,11 +79,13 @@ class Family:
         """Somebody went on after this failure: in its scope, in one around it, or by completing a step around it."""
         if step.seq_end is None:
             return False
+        # The event loop closes a dropped stream a turn later: what the program called meanwhile came after it.
+        end = step.seq_end if step.stream_dropped_seq is None else step.stream_dropped_seq
         around = [step, *self.enclosing(step)]
         if any(outer.status == "completed" for outer in around[1:]):
             return True
         return any(
-            later.seq_start > step.seq_end and any(_is_around(later.scope, inner.scope) for inner in around)
+            later.seq_start > end and any(_is_around(later.scope, inner.scope) for inner in around)
             for later in self.steps
         )
 

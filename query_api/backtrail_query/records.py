@@ -46,6 +46,7 @@ class StepRecord:
     replayed: bool
     deltas: list[Delta]
     stream_closed_by: str | None = None
+    stream_dropped_seq: int | None = None
 
     @property
     def span_id(self) -> str:
@@ -168,6 +169,7 @@ _SEQ_ATTRIBUTES = (
 
 def _read_step(span: SpanRow) -> StepRecord:
     seq_start = integer(span, semconv.STEP_SEQ_START) or span.seq
+    closed_by, dropped_seq = _stream_end(payload(span, semconv.STEP_STREAM))
     return StepRecord(
         span=span,
         step_key=span.step_key or text(span, semconv.STEP_KEY) or span.span_id,
@@ -189,14 +191,17 @@ def _read_step(span: SpanRow) -> StepRecord:
         side_effect=text(span, semconv.STEP_SIDE_EFFECT) or "none",
         replayed=span.replayed,
         deltas=read_deltas(payload(span, semconv.STEP_DELTAS)),
-        stream_closed_by=_closed_by(payload(span, semconv.STEP_STREAM)),
+        stream_closed_by=closed_by,
+        stream_dropped_seq=dropped_seq,
     )
 
 
-def _closed_by(stream: object) -> str | None:
-    """Who closed a stream: its end, its consumer, an error or a cancel; None for a step with one result."""
-    closed_by = stream.get("closed_by") if isinstance(stream, dict) else None
-    return closed_by if isinstance(closed_by, str) else None
+def _stream_end(stream: object) -> tuple[str | None, int | None]:
+    """Who closed a stream (its end, its consumer, an error, a cancel), and when it was dropped, if it was."""
+    if not isinstance(stream, dict):
+        return None, None
+    closed_by, dropped_seq = stream.get("closed_by"), stream.get("dropped_seq")
+    return closed_by if isinstance(closed_by, str) else None, dropped_seq if isinstance(dropped_seq, int) else None
 
 
 def read_agent(span: SpanRow) -> AgentRecord:

@@ -111,6 +111,38 @@ async def test_a_stream_stopped_early_is_served_so_far_and_no_further(client: Cl
     assert log.read() == []
 
 
+async def test_a_stream_that_was_dropped_before_the_failing_step_is_served(client: Client, log: Log) -> None:
+    @backtrail.step
+    async def words() -> AsyncIterator[int]:
+        log.ran("words")
+        yield 1
+        yield 2
+
+    @backtrail.step
+    async def send(word: int) -> int:
+        log.ran("send")
+        if log.broken:
+            raise TimeoutError
+        return word
+
+    @backtrail.run
+    async def handle(ctx: RunContext) -> int:
+        log.run_id = ctx.run.run_id
+
+        async def first() -> int:
+            async for word in words():
+                return word
+            return 0
+
+        return await send(await first())
+
+    with pytest.raises(TimeoutError):
+        await handle()
+    result = await client.replay(log.mended(), handle)
+
+    assert (result.value, log.read(), result.divergences) == (1, ["send"], [])
+
+
 async def test_a_consumer_that_broke_over_an_item_gets_the_whole_stream_anew(client: Client, log: Log) -> None:
     @backtrail.step
     async def words() -> AsyncIterator[int]:

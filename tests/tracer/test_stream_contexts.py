@@ -19,7 +19,7 @@ from backtrail import RunContext, semconv
 from backtrail._scope import current_position
 from backtrail.testing import capture_spans
 from tests.tracer.receiver import receiving
-from tests.tracer.streams import attributes, count, look_up, status
+from tests.tracer.streams import attributes, count, look_up, status, stream
 
 pytestmark = pytest.mark.usefixtures("no_detach_line")
 
@@ -207,6 +207,7 @@ async def test_what_is_dropped_half_read_is_closed_as_before_and_recorded() -> N
     assert order == ["CLEANED"]
     assert status(spans, "pages") == ("completed", "consumer", 1)
     assert spans.named("look_up").parent == spans.named("pages").context
+    assert stream(spans, "pages")["dropped_seq"] < attributes(spans, "pages")[semconv.STEP_SEQ_END]
 
 
 def test_what_is_dropped_in_a_circle_is_recorded_when_it_is_collected() -> None:

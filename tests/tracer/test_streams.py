@@ -1,18 +1,23 @@
 """A generator is recorded as one span from its first item to its last, however it ends."""
 
 import asyncio
+import gc
 import inspect
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
 
 import backtrail
 from backtrail import semconv
 from backtrail.testing import capture_spans
-from tests.tracer.streams import attributes, count, every, status, stream, upto, words
+from tests.tracer.streams import attributes, count, every, look_up, status, stream, upto, words
 
 pytestmark = pytest.mark.usefixtures("no_detach_line")
 
@@ -206,6 +211,59 @@ def test_a_run_that_is_broken_off_says_how_far_it_came() -> None:
     }
     assert json.loads(failed[semconv.RUN_RESULT])["closed_by"] == "error"  # type: ignore[arg-type]
     assert json.loads(failed[semconv.RUN_ERROR])["message"] == "no"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_a_run_behind_a_streaming_response_ends_with_the_response(is_async: bool) -> None:
+    @backtrail.run
+    async def later(query: str) -> AsyncIterator[str]:
+        async for word in words(2):
+            yield f"{query} {word} "
+
+    @backtrail.run
+    def at_once(query: str) -> Iterator[str]:
+        for number in count(2):
+            yield f"{query} {look_up('word')} {number} "
+
+    app = FastAPI()
+
+    @app.get("/")
+    async def answer(query: str) -> StreamingResponse:
+        return StreamingResponse(later(query) if is_async else at_once(query))
+
+    with capture_spans() as spans:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+            said = (await client.get("/", params={"query": "say"})).text
+
+    assert said == ("say word 0 say word 1 " if is_async else "say WORD 0 say WORD 1 ")
+    (run,) = spans.of_kind("run")
+    assert (run.attributes or {})[semconv.RUN_STATUS] == "completed"
+    assert (run.attributes or {})[semconv.QUERY] == "say"
+    assert all(span.context.trace_id == run.context.trace_id for span in spans if span.context and run.context)
+    assert len(spans.of_kind("step")) == (1 if is_async else 3)
+
+
+async def test_a_reader_who_hangs_up_cancels_the_run() -> None:
+    @backtrail.run
+    async def endless() -> AsyncIterator[str]:
+        while True:
+            yield "more"
+            await asyncio.sleep(0.001)
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            raise OSError("hung up")
+
+    with capture_spans() as spans:
+        with pytest.raises(ClientDisconnect):
+            await StreamingResponse(endless())({"type": "http", "asgi": {"spec_version": "2.4"}}, receive_nothing, send)
+        gc.collect()
+        await asyncio.sleep(0.01)
+    assert json.loads(attributes(spans, "endless")[semconv.RUN_RESULT])["closed_by"] == "consumer"
+
+
+async def receive_nothing() -> Any:
+    await asyncio.Event().wait()
 
 
 async def test_an_agent_still_being_read_when_the_run_ends_ends_by_itself() -> None:

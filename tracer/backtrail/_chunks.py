@@ -40,6 +40,7 @@ class Chunks:
         "_times",
         "closed_by",
         "count",
+        "dropped_seq",
         "reason",
     )
 
@@ -49,6 +50,7 @@ class Chunks:
         self._start_time = 0
         self.closed_by: ClosedBy = "end"
         self.count = 0
+        self.dropped_seq: int | None = None
         self.reason = ""
         self._first: int | None = None
         self._items, self._times = bytearray(), bytearray()
@@ -99,7 +101,7 @@ class Chunks:
 
     def step_attributes(self) -> dict[str, Any]:
         """For the span of a step."""
-        attributes = {semconv.STEP_STREAM: self._text(with_times=True), **self.times()}
+        attributes = {semconv.STEP_STREAM: self._text(of_step=True), **self.times()}
         if self.reason:
             attributes[semconv.STEP_REPLAYABLE] = False
             attributes[semconv.STEP_UNREPLAYABLE_REASON] = self.reason
@@ -113,19 +115,21 @@ class Chunks:
         is_whole = self.closed_by == "end" and not self._is_cut
         return f"[{_listed(self._items)}]" if is_whole else self._text()
 
-    def _text(self, *, with_times: bool = False) -> str:
+    def _text(self, *, of_step: bool = False) -> str:
         known: dict[str, Any] = {
             "count": self.count,
             "complete": self.closed_by == "end",
             "closed_by": self.closed_by,
         }
+        if of_step and self.dropped_seq is not None:
+            known["dropped_seq"] = self.dropped_seq
         if self._thrown:
             known["thrown"] = self._thrown
         if self._is_cut:
             known["bytes"] = self._bytes
         if not self._keeps:
             return json_text(known)
-        times = f',"t_ms":[{_listed(self._times)}]' if with_times else ""
+        times = f',"t_ms":[{_listed(self._times)}]' if of_step else ""
         return f'{json_text(known)[:-1]},"chunks":[{_listed(self._items)}]{times}}}'
 
 

@@ -132,6 +132,11 @@ class Streaming:
                 self._chunks.redact()
                 self._activity.leave_stream(self._chunks, result, error)
 
+    def drop(self) -> None:
+        """The consumer let go of it. The event loop closes it a turn later, when the program may have gone on."""
+        with _closing:
+            self._chunks.dropped_seq = self._activity.runtime.seq
+
     def settle(self) -> None:
         if self._activity.waits_after:
             with _closing:

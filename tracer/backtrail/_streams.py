@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
@@ -100,11 +101,24 @@ def _generator_call(
             if activity is None:
                 return body
             plan = functools.partial(_same, (activity, functools.partial(_same, body)))
-        items = drive(functools.partial(open_body, plan))
+        held: list[_Held] = []
+        items = drive(functools.partial(open_body, plan, held))
+        held.append(_Held(items, _drop))
         items.__name__, items.__qualname__ = name_of(function), qualname_of(function)
         return items
 
     return call
+
+
+class _Held(weakref.ref[Any]):
+    """A generator in its consumer's hands. It lies in the generator's own frame, and so outlives its being dropped."""
+
+    stream: Streaming | None = None
+
+
+def _drop(held: _Held) -> None:
+    if held.stream is not None:
+        held.stream.drop()
 
 
 def _planned(
@@ -120,26 +134,26 @@ def _same(thing: T) -> T:
     return thing
 
 
-def _open(plan: Plan) -> tuple[Recording, Any]:
+def _open(plan: Plan, held: list[_Held]) -> tuple[Recording, Any]:
     activity, make_body = plan()
     if activity is None:
         return NotRecorded(), make_body()
     decision = decide(activity)
     if decision is not None and (replayed := _answer(decision, activity)) is not None:
         return NotRecorded(), replayed.serve()
-    stream = Streaming(activity)
+    held[0].stream = stream = Streaming(activity)
     stream.begin()
     return stream, _made(stream, make_body)
 
 
-async def _open_async(plan: Plan) -> tuple[Recording, Any]:
+async def _open_async(plan: Plan, held: list[_Held]) -> tuple[Recording, Any]:
     activity, make_body = plan()
     if activity is None:
         return NotRecorded(), make_body()
     decision = decide(activity)
     if decision is not None and (replayed := await _answer_in_turn(decision, activity)) is not None:
         return NotRecorded(), replayed.serve_async()
-    stream = Streaming(activity)
+    held[0].stream = stream = Streaming(activity)
     await stream.begin_async()
     return stream, _made(stream, make_body)
 
