@@ -8,11 +8,10 @@ Its key and lineage are worked out once; every span inside takes them over as on
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from opentelemetry.trace import SpanContext
+from typing import TYPE_CHECKING, Any
 
 from . import semconv
+from ._agent_info import AgentInfo, PlannedAgent
 from ._block import Block, Within
 from ._boundary import never_raise
 from ._checkpoint import Checkpoint, checkpoint, checkpoint_sync
@@ -20,7 +19,6 @@ from ._codec import encode
 from ._content import json_text, limited, payload_text
 from ._deltas import delete_state, get_state, set_state
 from ._done import DONE, Done
-from ._identity import AgentPath
 from ._lineage import Lineage
 from ._recorded_errors import as_error
 from ._run_context import RunContext
@@ -35,25 +33,6 @@ if TYPE_CHECKING:
 
 _STEPS_KEPT = 1000
 _NOTHING: Any = object()
-
-
-class AgentInfo(NamedTuple):
-    """What an agent is in the recording."""
-
-    agent_key: str
-    name: str
-    path: AgentPath
-    depth: int
-    config_id: str | None
-
-
-class PlannedAgent(NamedTuple):
-    """What an agent was called with, kept until it starts."""
-
-    position: Position
-    parent_span: SpanContext
-    input_json: Any = None
-    metadata: dict[str, Any] | None = None
 
 
 class AgentContext(Block):

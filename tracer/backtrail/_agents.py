@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._agent_context import AgentContext, AgentInfo, PlannedAgent
+from ._agent_context import AgentContext
+from ._agent_info import AgentInfo, PlannedAgent
 from ._boundary import complain, never_raise
 from ._codec import encode
 from ._deltas import set_state

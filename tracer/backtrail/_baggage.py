@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanContext
 from pydantic_core import from_json
 
 from . import semconv
-from ._agent_context import AgentInfo
+from ._agent_info import AgentInfo
 from ._caller import Caller
 from ._content import json_text
 from ._identity import AgentPath, Frame

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from ._agent_context import AgentInfo
+from ._agent_info import AgentInfo
 from ._identity import Frame
 from ._lineage import Lineage
 from ._recorder import Recorder

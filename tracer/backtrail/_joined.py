@@ -16,7 +16,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import get_current_span
 
 from . import _tasks
-from ._agent_context import AgentContext, PlannedAgent
+from ._agent_context import AgentContext
+from ._agent_info import PlannedAgent
 from ._block import Block
 from ._boundary import never_raise
 from ._caller import Caller
