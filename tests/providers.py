@@ -11,7 +11,7 @@ import json
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -42,7 +42,24 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.refusals:
             status = self.server.refusals.pop(0)
             return self.answer(status, {"error": {"message": "slow down", "type": "rate_limit", "code": "busy"}})
+        if body.get("stream"):
+            return self.stream(PIECES[path](ANSWERS[path](body)))
         return self.answer(200, ANSWERS[path](body))
+
+    def stream(self, pieces: list[Body]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        # A consumer may want no more of it.
+        with suppress(ConnectionError):
+            self.send(pieces)
+
+    def send(self, pieces: list[Body]) -> None:
+        for piece in pieces:
+            name = f"event: {piece['type']}\n" if "type" in piece else ""
+            self.wfile.write(f"{name}data: {json.dumps(piece)}\n\n".encode())
+        self.wfile.write(b"data: [DONE]\n\n")
 
     def answer(self, status: int, content: Body) -> None:
         data = json.dumps(content).encode()
@@ -127,6 +144,46 @@ def message(body: Body) -> Body:
     }
 
 
+def chunks(answer: Body) -> list[Body]:
+    """A chat completion word by word, usage in a chunk of its own at the end."""
+    base = {"id": answer["id"], "object": "chat.completion.chunk", "created": 1, "model": answer["model"]}
+    words = answer["choices"][0]["message"]["content"].split(" ")
+    deltas: list[Body] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": word if number == 0 else f" {word}"} for number, word in enumerate(words)]
+    given = [{**base, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    end = {**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    return [*given, end, {**base, "choices": [], "usage": answer["usage"]}]
+
+
+def response_events(answer: Body) -> list[Body]:
+    text = {"item_id": "m1", "output_index": 0, "content_index": 0, "logprobs": []}
+    return [
+        {"type": "response.created", "sequence_number": 0, "response": {**answer, "output": [], "usage": None}},
+        {"type": "response.output_text.delta", "sequence_number": 1, "delta": "You said", **text},
+        {"type": "response.completed", "sequence_number": 2, "response": answer},
+    ]
+
+
+def message_events(answer: Body) -> list[Body]:
+    usage = answer["usage"]
+    start = {**answer, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
+    words = answer["content"][0]["text"].split(" ")
+    texts = [word if number == 0 else f" {word}" for number, word in enumerate(words)]
+    return [
+        {"type": "message_start", "message": start},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *[{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": t}} for t in texts],
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "usage": {"output_tokens": usage["output_tokens"]},
+        },
+        {"type": "message_stop"},
+    ]
+
+
+PIECES = {"/v1/chat/completions": chunks, "/v1/responses": response_events, "/v1/messages": message_events}
 ANSWERS = {
     "/v1/chat/completions": chat_completion,
     "/v1/responses": response,

@@ -73,6 +73,8 @@ async def _send_async(call: ClientCall[T]) -> Any:
 
 call_as_step: Callable[[ClientCall[Any]], Any] = wrap(_send, _begin)
 call_as_step_async: Callable[[ClientCall[Any]], Awaitable[Any]] = cast(Any, wrap(_send_async, _begin))
+stream_as_step: Callable[[ClientCall[Any]], Any] = wrap(_send, _begin, stream=True)
+stream_as_step_async: Callable[[ClientCall[Any]], Awaitable[Any]] = cast(Any, wrap(_send_async, _begin, stream=True))
 
 
 def is_recording() -> bool:

@@ -15,8 +15,10 @@ from backtrail._llm import ModelCall
 from backtrail._steps import StepKind, StepPlan
 
 from ._client_call import errors_of
+from ._joined import joined_message
 from ._patch import Patch
-from ._stainless import Body, Endpoint, recording_request
+from ._request import recording_request
+from ._stainless import Body, Endpoint
 
 _CLIENTS = ("Anthropic", "AnthropicBedrock", "AnthropicVertex", "AnthropicFoundry")
 
@@ -62,7 +64,7 @@ def _provider(client: Any) -> str:
     return "gcp.vertex_ai" if "Vertex" in name else "anthropic"
 
 
-_ENDPOINTS = {"/v1/messages": Endpoint(_plan, _provider, _said)}
+_ENDPOINTS = {"/v1/messages": Endpoint(_plan, _provider, _said, joined_message)}
 _patches = [
     Patch(getattr(anthropic, name), "request", functools.partial(recording_request, endpoints=_ENDPOINTS))
     for client in _CLIENTS

@@ -15,8 +15,10 @@ from backtrail._llm import ModelCall
 from backtrail._steps import StepKind, StepPlan
 
 from ._client_call import errors_of
+from ._joined import joined_completion, joined_response
 from ._patch import Patch
-from ._stainless import Body, Endpoint, recording_request
+from ._request import recording_request
+from ._stainless import Body, Endpoint
 
 # Hosts that speak OpenAI's protocol, by the names OpenTelemetry's conventions give their providers.
 _PROVIDERS = {
@@ -95,10 +97,10 @@ def _detail(usage: Body, group: str, name: str) -> int | None:
 
 
 _ENDPOINTS = {
-    "/chat/completions": Endpoint(_llm_plan, _provider, _said_by_completion),
-    "/completions": Endpoint(_llm_plan, _provider, _said_by_completion),
-    "/responses": Endpoint(_llm_plan, _provider, _said_by_response),
-    "/embeddings": Endpoint(_embedding_plan, _provider, _said_by_completion),
+    "/chat/completions": Endpoint(_llm_plan, _provider, _said_by_completion, joined_completion),
+    "/completions": Endpoint(_llm_plan, _provider, _said_by_completion, joined_completion),
+    "/responses": Endpoint(_llm_plan, _provider, _said_by_response, joined_response),
+    "/embeddings": Endpoint(_embedding_plan, _provider, _said_by_completion, joined_completion),
 }
 _patches = [
     Patch(client, "request", functools.partial(recording_request, endpoints=_ENDPOINTS))
