@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from backtrail import _render, cli
+from backtrail import _answers, _render, cli
 from backtrail._answers import Node, RunStatus
 from tests.query_api.recorded import GAP_ID, RUN_ID
 
@@ -96,6 +97,38 @@ def test_a_name_takes_one_line_and_its_own_width(capsys: pytest.CaptureFixture[s
     assert row.startswith("✗ a b c�[31m�d  parent missing  no�")
     assert row.endswith("5 ms")
     assert len(row) == 60 - len("  tokens  cost")
+
+
+def test_a_run_that_lost_spans_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    root = Node(span_id="1", kind="run", name="r", status="completed", duration_ns=1, is_pending=False, children=[])
+    run = _answers.Run(
+        run_id="5b8efff798038103d269b633813fc60c",
+        name="r",
+        status="completed",
+        start_time=moment,
+        end_time=moment,
+        start_time_unix_nano=0,
+        duration_ns=1,
+        span_count=1,
+        agent_count=0,
+        step_count=0,
+        error_count=0,
+        replayed_count=0,
+        lost_count=12,
+        llm_calls=0,
+        agents=[],
+        steps_total=0,
+        tree=root,
+    )
+
+    console = Console(width=120, color_system=None)
+    console.print(_render.run_view(run))
+    console.print(_render.run_table([run], now=moment))
+
+    out = capsys.readouterr().out
+    assert "! not whole: 12 spans could not be delivered" in out
+    assert "! 12 spans lost" in out
 
 
 def test_names_are_seen_at_any_depth(capsys: pytest.CaptureFixture[str]) -> None:

@@ -188,10 +188,17 @@ def test_nobody_waits_for_room_once_the_program_ends(receiver: Receiver) -> None
         assert not program.is_alive()
 
 
-@pytest.mark.parametrize("wrong", ["drop", "", None])
-def test_what_to_do_when_it_is_full_is_one_of_two_words(wrong: Any) -> None:
-    with pytest.raises(ValueError, match="on_full is one of mark, block, not"):
-        backtrail.configure(on_full=wrong)
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"on_full": "drop"}, "on_full is one of mark, block, not 'drop'"),
+        ({"on_full": None}, "on_full is one of mark, block, not None"),
+        ({"max_queue_bytes": 0}, "max_queue_bytes is 65536 at least, not 0"),
+    ],
+)
+def test_a_wrong_setting_is_said_at_once(wrong: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        backtrail.configure(**wrong)
 
 
 def test_a_large_payload_goes_by_itself(receiver: Receiver) -> None:

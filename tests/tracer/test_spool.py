@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import backtrail
+from backtrail import _export
 from backtrail._delivery import OtlpDelivery
 from backtrail._parcel import Parcel
 from backtrail._processor import Processor
@@ -63,6 +64,25 @@ def test_what_a_process_left_is_found_by_the_next_and_the_file_goes_when_it_is_e
 
     assert bodies(found(tmp_path)) == ["c", "b", "a"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_sibling_leaves_is_taken_over_while_we_live(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_export, "_SECONDS_BETWEEN_LOOKS", 0.1)
+    backtrail.configure(receiver.url, spool_dir=tmp_path)
+    program()
+    assert backtrail.flush()
+    before = len(receiver.spans)
+    command = [sys.executable, "-c", PAYING, "http://127.0.0.1:1", str(tmp_path)]
+    assert subprocess.run(command, timeout=60).returncode == -9
+
+    deadline = time.monotonic() + 10
+    while "pay" not in receiver.names():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    backtrail.shutdown()
+    assert len(receiver.spans) > before
 
 
 def test_a_file_shrinks_as_it_is_sent(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from ._current import get_current_client, set_current_client
 from ._foreign import join_provider, takes_span_processors
 from ._hashing import hashing_of
 from ._lifetime import at_exit, not_at_exit
-from ._limits import DEFAULT_MAX_QUEUE_BYTES, DEFAULT_MAX_SPOOL_BYTES, OnFull
+from ._limits import DEFAULT_MAX_QUEUE_BYTES, DEFAULT_MAX_SPOOL_BYTES, MIN_QUEUE_BYTES, OnFull
 from ._patches import remove_patches
 from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
 from ._redaction import Redact, redaction_of
@@ -124,6 +124,8 @@ def configure(
         raise TypeError(f"a tracer_provider has add_span_processor(), and this one has not: {tracer_provider!r}")
     if on_full not in get_args(OnFull):
         raise ValueError(f"on_full is one of {', '.join(get_args(OnFull))}, not {on_full!r}")
+    if max_queue_bytes < MIN_QUEUE_BYTES:
+        raise ValueError(f"max_queue_bytes is {MIN_QUEUE_BYTES} at least, not {max_queue_bytes!r}")
     previous = current_recorder()
     api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
     key = hash_key.encode() if isinstance(hash_key, str) else hash_key

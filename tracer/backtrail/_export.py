@@ -30,6 +30,7 @@ INTERVAL = 0.2
 _LONGEST_BACKOFF = 5.0
 _MOST_FAILURES = 8
 _RECORD_BYTES = 2_048
+_SECONDS_BETWEEN_LOOKS = 30.0
 
 
 class ExportThread:
@@ -51,7 +52,7 @@ class ExportThread:
         self._heartbeat = heartbeat
         self._spool = spool
         self._interval = interval
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()
         self._spooling = threading.Lock()
         self._wake = threading.Event()
         self._hurry = threading.Event()
@@ -59,6 +60,7 @@ class ExportThread:
         self._next_try = 0.0
         self._is_told_to_wait = False
         self._may_tell = False
+        self._looked_for_spools = time.monotonic()
         self.is_started = False
         self.is_idle = False
         self.is_ending = False
@@ -68,10 +70,14 @@ class ExportThread:
 
     def start(self) -> None:
         with self._starting:
-            if not self.is_started and not self._is_stopped:
-                thread = threading.Thread(target=self._work, name=EXPORT_THREAD, daemon=True)
-                thread.start()
-                self.is_started = True
+            if self.is_started or self._is_stopped:
+                return
+            # Before the start: what the garbage collector ends during it comes here again.
+            self.is_started = True
+            try:
+                threading.Thread(target=self._work, name=EXPORT_THREAD, daemon=True).start()
+            except RuntimeError as error:
+                complain("the exporting thread", "no spans can be delivered: %s", error)
 
     def stop(self) -> None:
         self._is_stopped = True
@@ -205,6 +211,7 @@ class ExportThread:
 
     def _rest(self) -> None:
         if not self.failures and not self._queue:
+            self._look_for_spools()
             self.tell_of_losses()
             self.is_idle = True
             if not self._queue and not self._is_stopped:
@@ -215,9 +222,19 @@ class ExportThread:
         self._hurry.clear()
 
     def _idle_seconds(self) -> float | None:
-        beat = self._heartbeat.seconds_to_wait() if self._heartbeat is not None else None
-        waits = (self._interval if self._steps else None, beat)
+        waits = (
+            self._interval if self._steps else None,
+            self._heartbeat.seconds_to_wait() if self._heartbeat is not None else None,
+            _SECONDS_BETWEEN_LOOKS if self._spool is not None else None,
+        )
         return min((wait for wait in waits if wait is not None), default=None)
+
+    def _look_for_spools(self) -> None:
+        """Another process with the same folder may have died meanwhile."""
+        now = time.monotonic()
+        if self._spool is not None and now - self._looked_for_spools >= _SECONDS_BETWEEN_LOOKS:
+            self._looked_for_spools = now
+            self._spool.take_over()
 
     def _pause(self) -> float:
         if not self.failures:

@@ -8,4 +8,5 @@ from typing import Literal
 OnFull = Literal["mark", "block"]
 
 DEFAULT_MAX_QUEUE_BYTES = 64 << 20
+MIN_QUEUE_BYTES = 64 << 10
 DEFAULT_MAX_SPOOL_BYTES = 1 << 30

@@ -77,7 +77,9 @@ class Processor:
         # A lock that another thread of the parent held would stay held here.
         was_shut_down = self._is_shut_down
         self._begin()
-        self._is_shut_down = was_shut_down
+        if was_shut_down:
+            self._is_shut_down = True
+            self._queue.close()
         self._delivery.renew()
         if self._spool is not None:
             self._spool.renew()
