@@ -154,7 +154,9 @@ class _Deadline:
 
     def __enter__(self) -> Self:
         _deadlines.current = self
-        self._timer.start()
+        # While the interpreter ends no thread can be started; then it is the program that does not wait.
+        with suppress(RuntimeError):
+            self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:

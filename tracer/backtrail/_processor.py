@@ -148,8 +148,8 @@ class Processor:
         self._is_shut_down = self._thread.is_ending = True
         end = time.monotonic() + (min(timeout, _EXIT_SECONDS_WHILE_AWAY) if self.is_failing else timeout)
         self._flush_until(end)
-        self._thread.tell_of_losses()
-        if not self.is_failing:
+        if self._is_settled():
+            self._thread.tell_of_losses()
             self._flush_until(max(end, time.monotonic() + _LAST_WORD_SECONDS))
         self._queue.close()
         if self._spool is not None:
