@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 import backtrail
-from backtrail._delivery import OtlpDelivery, Outcome
+from backtrail._delivery import Answer, OtlpDelivery, Outcome
 from backtrail._parcel import Parcel, pack
 from backtrail._processor import Processor
 from backtrail._recorder import Recorder, set_current_recorder
@@ -225,3 +225,22 @@ def test_spans_over_which_a_server_fails_each_time_do_not_stand_in_the_way(recei
 
     assert "healthy" in receiver.names()
     assert "poison" not in receiver.names()
+
+
+def test_a_delivery_that_breaks_is_not_asked_in_a_loop_as_fast_as_it_goes(receiver: Receiver) -> None:
+    class Broken(OtlpDelivery):
+        asked = 0
+
+        def send(self, parcel: Parcel) -> Answer:
+            self.asked += 1
+            raise RuntimeError("ours")
+
+    delivery = Broken(f"{receiver.url}/v1/traces", {})
+    processor = Processor(delivery)
+    set_current_recorder(Recorder(sink=processor))
+    backtrail.run(name="main")(lambda: None)()
+    assert not processor.flush(1)
+    set_current_recorder(Recorder())
+    processor.shutdown(0.1)
+
+    assert 0 < delivery.asked < 8

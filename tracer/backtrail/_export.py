@@ -116,8 +116,13 @@ class ExportThread:
         attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
         self._queue.emptied_by = threading.get_ident()
         while not self._is_stopped:
+            is_done = False
             with never_raise("exporting spans"):
                 self._turn()
+                is_done = True
+            if not is_done:
+                # What failed once may fail each time: not in a loop as fast as it goes.
+                time.sleep(self._pause())
 
     def _turn(self) -> None:
         is_away = self.failures > 0
@@ -138,11 +143,18 @@ class ExportThread:
         with self._spooling:
             parcel = self._queue.first_parcel()
         if parcel is not None:
-            self._note(answer := self._delivery.send(parcel))
+            self._note(answer := self._ask(parcel))
             self._settle(parcel, answer)
         elif self._spool and (record := self._spool.last()) is not None:
             self._send_spooled(self._spool, record)
         return bool(self._queue.has_parcels or self._spool)
+
+    def _ask(self, parcel: Parcel) -> Answer:
+        try:
+            return self._delivery.send(parcel)
+        except Exception as error:
+            complain("sending spans", "sending spans to %s failed", self._delivery.endpoint, error=error)
+            return Answer(Outcome.FAULTY)
 
     def _note(self, answer: Answer) -> None:
         self._is_told_to_wait = answer.wait > 0
@@ -179,7 +191,7 @@ class ExportThread:
             self._losses.total += record.span_count
             self._queue.settle(spool.take_out(record))
             return
-        self._note(answer := self._delivery.send(parcel))
+        self._note(answer := self._ask(parcel))
         match answer.outcome:
             case Outcome.UNREACHABLE:
                 return

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ._boundary import complain, logger
@@ -118,5 +119,10 @@ class Spool:
         self._own, self._found = None, []
 
     def _folder_bytes(self) -> int:
+        size = 0
         with os.scandir(self.folder) as entries:
-            return sum(entry.stat().st_size for entry in entries if entry.name.endswith(SUFFIX))
+            for entry in entries:
+                # Another process may have sent it meanwhile.
+                with suppress(FileNotFoundError):
+                    size += entry.stat().st_size if entry.name.endswith(SUFFIX) else 0
+        return size
