@@ -15,12 +15,12 @@ from ._agent_info import AgentInfo, PlannedAgent
 from ._block import Block, Within
 from ._boundary import never_raise
 from ._checkpoint import Checkpoint, checkpoint, checkpoint_sync
-from ._codec import encode
 from ._content import json_text, limited, payload_text
 from ._deltas import delete_state, get_state, set_state
 from ._done import DONE, Done
 from ._lineage import Lineage
 from ._recorded_errors import as_error
+from ._recorded_payload import recorded, recorded_text
 from ._run_context import RunContext
 from ._scope import Position, current_position
 from ._span import RecordedSpan, error_type
@@ -178,7 +178,7 @@ class AgentContext(Block):
 
     def _start_attributes(self) -> dict[str, Any]:
         planned = self._planned
-        redaction = self.runtime.recorder.redaction
+        recorder = self.runtime.recorder
         self._seq_start = self.runtime.tick()
         attributes: dict[str, Any] = {
             **self.attributes,
@@ -195,11 +195,9 @@ class AgentContext(Block):
         if self.agent.config_id is not None:
             attributes[semconv.AGENT_CONFIG_ID] = self.agent.config_id
         if planned.metadata is not None:
-            attributes[semconv.AGENT_METADATA] = payload_text(
-                redaction.json(encode(planned.metadata).json), self._limit
-            )
+            attributes[semconv.AGENT_METADATA] = recorded_text(planned.metadata, recorder)
         if planned.input_json is not None:
-            attributes[semconv.AGENT_INPUT] = payload_text(redaction.json(planned.input_json), self._limit)
+            attributes[semconv.AGENT_INPUT] = limited(recorded(planned.input_json, recorder)[1], self._limit)
         return attributes
 
     def enter(self) -> None:

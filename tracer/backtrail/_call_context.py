@@ -39,14 +39,14 @@ def given_context(
 ) -> HandedOver:
     """What was handed over: by `context=`, by `with_options`, or as an argument."""
     handed: HandedOver = options.get("context")
-    if "context" in kwargs and isinstance(kwargs["context"], RunContext | Restored | None):
+    if "context" in kwargs and issubclass(type(kwargs["context"]), RunContext | Restored | None):
         handed = kwargs["context"] if kwargs["context"] is not None else handed
         # Anything else is the function's own affair, a TypeError if it has no such parameter.
         if not signature.accepts("context"):
             del kwargs["context"]
     if handed is None and signature.contexts:
         values = [*args, *(value for name, value in kwargs.items() if name in signature.contexts)]
-        handed = next((value for value in values if isinstance(value, RunContext | Restored)), None)
+        handed = next((value for value in values if issubclass(type(value), RunContext | Restored)), None)
     return handed
 
 
@@ -75,5 +75,11 @@ def swapped(
 
 def query_of(inputs: dict[str, Any], parameter: str | None) -> str:
     if parameter is not None:
-        return str(inputs.get(parameter, ""))
-    return next((value for value in inputs.values() if isinstance(value, str)), "")
+        value = inputs.get(parameter, "")
+        return str.__str__(value) if _is_text(value) else str(value)
+    return next((str.__str__(value) for value in inputs.values() if _is_text(value)), "")
+
+
+def _is_text(value: object) -> bool:
+    # Not `isinstance`: that asks an object for its `__class__`, which may be a property that fails.
+    return issubclass(type(value), str)

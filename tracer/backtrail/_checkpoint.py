@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import semconv
 from ._boundary import logger, never_raise
-from ._codec import encode
-from ._content import is_over, json_text, payload_text, truncated
+from ._content import is_over, json_text, truncated
+from ._recorded_payload import recorded_text
 from ._scope import Position
 from .errors import CheckpointError
 
@@ -73,7 +73,7 @@ def snapshot(
     if occurrence is not None:
         shared[semconv.CHECKPOINT_OCCURRENCE] = occurrence
     if extra is not None:
-        shared[semconv.CHECKPOINT_EXTRA] = payload_text(redaction.json(encode(extra).json), limit)
+        shared[semconv.CHECKPOINT_EXTRA] = recorded_text(extra, runtime.recorder)
     parts = list(cut(runtime.state.values(), limit))
     for part, text in enumerate(parts, start=1):
         own = {

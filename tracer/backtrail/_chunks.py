@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic_core import from_json, to_json
 
 from . import semconv
-from ._codec import Encoded
 from ._content import json_text
 
 if TYPE_CHECKING:
@@ -92,12 +91,12 @@ class Chunks:
         """A secret that came in pieces shows only in the whole: then the whole is kept as one item, without it."""
         if not self._keeps or not self._is_text or self.count < 2:
             return
-        whole = Encoded("".join(from_json(f"[{_listed(self._items)}]")))
-        redacted = self._runtime.recorder.redaction.encoded(whole)
+        whole = "".join(from_json(f"[{_listed(self._items)}]"))
+        redacted = self._runtime.recorder.redaction.json(whole)
         if redacted is not whole:
-            self._items = bytearray(to_json(redacted.json) + b",")
+            self._items = bytearray(to_json(redacted) + b",")
             self._times = self._times[: self._times.index(b",") + 1]
-            self.reason = self.reason or redacted.reason
+            self.reason = self.reason or "redacted"
 
     def step_attributes(self) -> dict[str, Any]:
         """For the span of a step."""

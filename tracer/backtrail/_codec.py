@@ -11,6 +11,7 @@ kept as its type's name and makes the whole payload unreplayable, with a reason.
 import base64
 import dataclasses
 import functools
+import itertools
 import math
 import sys
 import uuid
@@ -19,9 +20,11 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from hashlib import sha256
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
+from ._content import DEFAULT_MAX_PAYLOAD_BYTES
 from ._fields import offered_fields
 from ._modules import module_name
 from ._recorded_errors import encode_error
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 64
 _EXACT_INT = 1 << 53
+_MOST_BITS = 14_000
+_MOST_ITEMS = 1_000_000
 
 
 class Encoded(NamedTuple):
@@ -47,9 +52,10 @@ class Encoded(NamedTuple):
 class _Problems:
     """What was met on the way down; the first reason is the one reported."""
 
-    __slots__ = ("detail", "is_tagged", "reason")
+    __slots__ = ("detail", "is_tagged", "longest", "reason")
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
         self.reason = ""
         self.detail = ""
         self.is_tagged = False
@@ -59,20 +65,18 @@ class _Problems:
             self.reason, self.detail = reason, detail
 
 
-def encode(value: Any) -> Encoded:
-    """Any value as JSON. Never raises: what cannot be encoded is opaque."""
-    problems = _Problems()
-    try:
-        json = _encode(value, problems, 0)
-    except Exception:
-        # A hostile property or a container changed by another thread while it was read.
-        name = type_name(type(value))
-        return Encoded({"$t": "opaque", "type": name}, replayable=False, reason="opaque", detail=name)
+def encode(value: Any, longest: int = DEFAULT_MAX_PAYLOAD_BYTES) -> Encoded:
+    """Any value as JSON. Never raises: what cannot be encoded is opaque. Bytes are kept up to the `longest`."""
+    problems = _Problems(longest)
+    json = _encode(value, problems, 0)
     return Encoded(json, not problems.reason, problems.reason, problems.detail, not problems.is_tagged)
 
 
 def type_name(cls: type) -> str:
-    return f"{module_name(cls)}:{cls.__qualname__}"
+    try:
+        return f"{module_name(cls)}:{cls.__qualname__}"
+    except Exception:
+        return "unknown:unknown"  # a metaclass of the user's has a say in both
 
 
 def is_model(cls: type) -> "TypeGuard[type[BaseModel]]":
@@ -90,13 +94,28 @@ def _encode(value: Any, problems: _Problems, depth: int) -> Any:
     if depth > MAX_DEPTH:
         problems.add("too_deep", type_name(cls))
         return _opaque(value, problems, "too_deep")
-    encoder = _ENCODERS.get(cls) or _find_encoder(cls)  # type: ignore[arg-type]
-    return encoder(value, problems, depth)
+    try:
+        encoder = _ENCODERS.get(cls) or _find_encoder(cls)  # type: ignore[arg-type]
+        return encoder(value, problems, depth)
+    except Exception:
+        # A hostile property, or a container that another thread changes while it is read.
+        return _encode_again(value, problems, depth)
+
+
+def _encode_again(value: Any, problems: _Problems, depth: int) -> Any:
+    try:
+        if type(value) is dict:
+            return _encode_dict(value.copy(), problems, depth)
+        if type(value) is set:
+            return _encode_set(value.copy(), problems, depth)
+    except Exception:
+        return _opaque(value, problems)
+    return _opaque(value, problems)
 
 
 def _encode_str(value: str, problems: _Problems) -> Any:
     if is_clean(value):
-        return str(value)
+        return value
     return _tagged("str", base64.b64encode(value.encode("utf-16-le", "surrogatepass")).decode(), problems)
 
 
@@ -126,13 +145,17 @@ def _opaque(value: Any, problems: _Problems, reason: str = "opaque") -> dict[str
 
 
 def _encode_int(value: int, problems: _Problems, _: int) -> Any:
+    value = int.__int__(value)  # a subclass may compare as it likes
     if -_EXACT_INT < value < _EXACT_INT:
-        return int(value)
-    return _tagged("int", str(int(value)), problems)
+        return value
+    # Python refuses to write thousands of digits in any base but these.
+    text = str(value) if value.bit_length() < _MOST_BITS else hex(value)
+    return _tagged("int", text, problems)
 
 
 def _encode_float(value: float, problems: _Problems, _: int) -> Any:
-    return float(value) if math.isfinite(value) else _tagged("float", str(float(value)), problems)
+    value = float.__float__(value)
+    return value if math.isfinite(value) else _tagged("float", str(value), problems)
 
 
 def _encode_list(value: Any, problems: _Problems, depth: int) -> list[Any]:
@@ -153,16 +176,29 @@ def _encode_map(value: Mapping[Any, Any], problems: _Problems, depth: int) -> di
     return _tagged("map", pairs, problems)
 
 
+def _encode_mapping(value: Mapping[Any, Any], problems: _Problems, depth: int) -> Any:
+    pairs = dict(itertools.islice(value.items(), _MOST_ITEMS))
+    if len(pairs) == _MOST_ITEMS:
+        problems.add("too_large", type_name(type(value)))
+    return _encode_dict(pairs, problems, depth)
+
+
 def _encode_tuple(value: Any, problems: _Problems, depth: int) -> dict[str, Any]:
     return _tagged("tuple", _encode_list(value, problems, depth), problems)
 
 
 def _encode_set(value: Any, problems: _Problems, depth: int) -> dict[str, Any]:
-    tag = "frozenset" if isinstance(value, frozenset) else "set"
-    return _tagged(tag, sorted(_encode_list(value, problems, depth), key=canonical_text), problems)
+    own = frozenset if isinstance(value, frozenset) else set
+    items = _encode_list(own.__iter__(value), problems, depth)
+    return _tagged(own.__name__, sorted(items, key=canonical_text), problems)
 
 
 def _encode_bytes(value: Any, problems: _Problems, _: int) -> dict[str, Any]:
+    data = memoryview(value)
+    if data.nbytes > problems.longest:
+        problems.add("too_large", type_name(type(value)))
+        stub = {"bytes": data.nbytes, "sha256": sha256(data).hexdigest(), "head": "bytes"}
+        return _tagged("truncated", stub, problems)
     return _tagged("bytes", base64.b64encode(bytes(value)).decode(), problems)
 
 
@@ -175,14 +211,23 @@ def _encode_enum(value: Enum, problems: _Problems, _: int) -> dict[str, Any]:
 
 
 def _encode_dataclass(value: Any, problems: _Problems, depth: int) -> dict[str, Any]:
-    fields = {f.name: _encode(getattr(value, f.name), problems, depth + 1) for f in dataclasses.fields(value)}
+    fields = {f.name: _encode_field(value, f.name, problems, depth) for f in dataclasses.fields(value)}
     return _tagged("dataclass", fields, problems, type(value))
 
 
 def _encode_own_context(value: Any, problems: _Problems, depth: int) -> dict[str, Any]:
     """A context of ours that no user made a dataclass of; a reader cannot tell the difference."""
-    fields = {name: _encode(getattr(value, name), problems, depth + 1) for name in offered_fields(type(value))}
+    fields = {name: _encode_field(value, name, problems, depth) for name in offered_fields(type(value))}
     return _tagged("dataclass", fields, problems, type(value))
+
+
+def _encode_field(value: Any, name: str, problems: _Problems, depth: int) -> Any:
+    try:
+        field = getattr(value, name)
+    except Exception:
+        problems.add("opaque", f"{type_name(type(value))}.{name}")
+        return _tagged("opaque", None, problems)
+    return _encode(field, problems, depth + 1)
 
 
 def _encode_model(value: "BaseModel", problems: _Problems, depth: int) -> dict[str, Any]:
@@ -205,13 +250,16 @@ _Encoder = Callable[[Any, _Problems, int], Any]
 _FAMILIES: tuple[tuple[type | tuple[type, ...], _Encoder], ...] = (
     (Enum, _encode_enum),
     (BaseException, _encode_exception),
-    (str, lambda value, problems, _: _encode_str(value, problems)),
+    (str, lambda value, problems, _: _encode_str(str.__str__(value), problems)),
     (int, _encode_int),
     (float, _encode_float),
-    (tuple, _encode_tuple),
-    ((list, deque), _encode_list),
+    # What a container really holds; a subclass may tell of it as it likes, without end even.
+    (tuple, lambda value, problems, depth: _encode_tuple(tuple.__iter__(value), problems, depth)),
+    (list, lambda value, problems, depth: _encode_list(list.__iter__(value), problems, depth)),
+    (deque, lambda value, problems, depth: _encode_list(deque.__iter__(value), problems, depth)),
     ((set, frozenset), _encode_set),
-    (Mapping, _encode_dict),
+    (dict, lambda value, problems, depth: _encode_dict(dict(dict.items(value)), problems, depth)),
+    (Mapping, _encode_mapping),
     ((bytes, bytearray, memoryview), _encode_bytes),
     (datetime, _as_text("datetime", datetime.isoformat)),
     (date, _as_text("date", date.isoformat)),

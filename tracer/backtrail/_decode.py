@@ -174,7 +174,7 @@ def _float(body: str) -> float:
 _SCALARS: dict[str, Callable[[Any], Any]] = {
     "bytes": lambda body: base64.b64decode(body, validate=True),
     "str": lambda body: base64.b64decode(body, validate=True).decode("utf-16-le", "surrogatepass"),
-    "int": lambda body: int(str(body)),
+    "int": lambda body: int(str(body), 16 if str(body).lstrip("-").startswith("0x") else 10),
     "float": _float,
     "datetime": datetime.fromisoformat,
     "date": date.fromisoformat,

@@ -90,7 +90,7 @@ class Lineage:
         redaction = recorder.redaction
         return replace(
             self,
-            query="" if recorder.withholds else redaction.text(self.query),
+            query="" if recorder.withholds else redaction.text(self.query[: 2 * _MAX_QUERY_CHARACTERS]),
             task_id=redaction.name(self.task_id),
             parent_task_id=redaction.name(self.parent_task_id) if self.parent_task_id else None,
             task_chain=tuple(map(redaction.name, self.task_chain)),

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic_core import SchemaValidator, core_schema, from_json
 
 from ._boundary import never_raise
-from ._codec import Encoded, is_clean
+from ._codec import is_clean
 from ._content import json_text
 from ._modules import module_name
 from ._redacted_values import SECRET, Walk
@@ -64,17 +64,8 @@ class Redaction:
 
     # --- What recording asks for ------------------------------------------------------------------
 
-    def encoded(self, encoded: Encoded) -> Encoded:
-        """The encoded value without what has to go; the same object if that is nothing."""
-        json = self.json(encoded.json)
-        if json is encoded.json:
-            return encoded
-        if not encoded.replayable:
-            return encoded._replace(json=json)
-        return Encoded(json, replayable=False, reason="redacted", detail="what was redacted")
-
     def json(self, json: Any) -> Any:
-        """The same for the JSON alone."""
+        """Encoded JSON without what has to go; the same object if that is nothing."""
         if not self.is_suspect(json_text(json)):
             return json
         with _redacting:
@@ -141,7 +132,8 @@ class Redaction:
     # --- One string -------------------------------------------------------------------------------
 
     def _in_text(self, text: str) -> str:
-        text = self._by_rules(text, _DIGITS_OF_DIGEST)
+        if self._may_hold(text):
+            text = self._by_rules(text, _DIGITS_OF_DIGEST)
         for hook in self._hooks:
             text = _checked(hook(text))
         return text

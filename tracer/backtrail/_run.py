@@ -24,11 +24,11 @@ from ._agent_context import AgentContext
 from ._boundary import logger, never_raise
 from ._capture import is_among, types_only
 from ._codec import Encoded, encode
-from ._content import json_text
 from ._done import DONE, Done
 from ._lifetime import in_forked_child
 from ._lineage import Lineage
 from ._recorded_errors import encode_error
+from ._recorded_payload import recorded
 from ._recorder import Recorder, new_process
 from ._remembered import Remembered
 from ._run_context import RunContext
@@ -153,28 +153,21 @@ class RunRuntime:
 
     def payload(self, value: Any) -> tuple[Encoded, str]:
         """The same, and its JSON text."""
-        encoded = encode(value)
+        encoded = encode(value, self.recorder.max_payload_bytes)
         if not encoded.replayable:
             self._warn_unreplayable(encoded)
-        text = json_text(encoded.json)
-        redaction = self.recorder.redaction
-        if redaction.is_suspect(text):
-            redacted = redaction.encoded(encoded)
-            return redacted, text if redacted is encoded else json_text(redacted.json)
-        return encoded, text
+        json, text = recorded(encoded.json, self.recorder)
+        if json is encoded.json:
+            return encoded, text
+        reason = encoded.reason or ("redacted" if '"$t":"redacted"' in text else "too_large")
+        return Encoded(json, replayable=False, reason=reason), text
 
     def input_payload(self, value: Any, strip: Callable[[Any], Any] | None) -> tuple[Any, str]:
         """The JSON of a call's inputs, and its text. `strip` takes out of it what does not count."""
-        encoded = encode(value)
+        encoded = encode(value, self.recorder.max_payload_bytes)
         if not encoded.replayable:
             self._warn_unreplayable(encoded)
-        json = encoded.json if strip is None else strip(encoded.json)
-        text = json_text(json)
-        redaction = self.recorder.redaction
-        if redaction.is_suspect(text):
-            json = redaction.json(json)
-            text = json_text(json)
-        return json, text
+        return recorded(encoded.json if strip is None else strip(encoded.json), self.recorder)
 
     def encode_error(self, error: BaseException) -> Encoded:
         """An error as data, redacted; a replay raises it again."""

@@ -21,8 +21,8 @@ from ._deltas import state_limit
 from ._fields import copied, field_defaults, read_field
 from ._foreign import join_global_provider
 from ._patches import install_patches
-from ._recorder import current_recorder
-from ._redaction import Redaction
+from ._recorded_payload import recorded
+from ._recorder import Recorder, current_recorder
 from ._remembered import remember
 from ._replayed_run import end_attributes, replay_link, restore_state, start_attributes, take_start
 from ._run import RunRuntime, active_runs
@@ -103,15 +103,15 @@ def start_run(
 def _start_attributes(runtime: RunRuntime, input_json: Any) -> dict[str, Any]:
     recorder = runtime.recorder
     redaction, hashing, limit = recorder.redaction, recorder.hashing, recorder.max_payload_bytes
-    input_json = redaction.json(input_json)
-    recorded_context = context_json(runtime.context, redaction)
+    input_json, input_text = recorded(input_json, recorder)
+    recorded_context = context_json(runtime.context, recorder)
     attributes = {
         **runtime.attributes,
         semconv.KIND: "run",
         semconv.PROCESS: runtime.recorder.process,
         semconv.RUN_NAME: runtime.info.name,
         semconv.RUN_LINEAGE_ID: runtime.lineage_id,
-        semconv.RUN_INPUT: payload_text(input_json, limit),
+        semconv.RUN_INPUT: limited(input_text, limit),
         semconv.RUN_INPUT_HASH: hashing.hash(input_json),
         semconv.RUN_CONTEXT: payload_text(recorded_context, limit),
         semconv.RUN_CONTEXT_HASH: hashing.hash(recorded_context["fields"]),
@@ -198,10 +198,10 @@ def _outcome(runtime: RunRuntime) -> Outcome:
     return Outcome(has_failed=has_failed, seconds=seconds, tokens=totals.tokens, cost_usd=totals.cost_usd)
 
 
-def context_json(context: RunContext, redaction: Redaction) -> dict[str, Any]:
+def context_json(context: RunContext, recorder: Recorder) -> dict[str, Any]:
     """A context as data: its fields, and the names of those that are services."""
     names = field_defaults(type(context))
-    fields = redaction.json({name: encode(read_field(context, name)).json for name in names})
+    fields = recorded({name: encode(read_field(context, name)).json for name in names}, recorder)[0]
     opaque = [name for name, encoded in fields.items() if isinstance(encoded, dict) and encoded.get("$t") == "opaque"]
     data = {name: encoded for name, encoded in fields.items() if name not in opaque}
     return {"type": type_name(type(context)), "fields": data, "opaque": opaque}

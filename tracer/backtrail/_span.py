@@ -21,6 +21,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 
 from ._boundary import never_raise
+from ._content import is_over, truncated_text
 from ._modules import module_name
 from ._recorded_errors import message_of
 from ._version import __version__
@@ -34,6 +35,7 @@ SCOPE = InstrumentationScope("backtrail", __version__)
 _cleaning = never_raise("setting attributes")
 
 _MAX_FRAMES = 100
+_MAX_WORDS = 65_536
 
 
 class RecordedSpan(trace.Span):
@@ -112,7 +114,7 @@ class RecordedSpan(trace.Span):
         if self.end_time is None:
             status = status if isinstance(status, Status) else Status(status, description)
             if status.description is not None:
-                status = Status(status.status_code, self.recorder.redaction.text(status.description))
+                status = Status(status.status_code, self.recorder.redaction.text(_cut(status.description)))
             self._status = status
 
     def record_exception(
@@ -120,8 +122,8 @@ class RecordedSpan(trace.Span):
     ) -> None:
         described = {
             "exception.type": error_type(exception),
-            "exception.message": message_of(exception),
-            "exception.stacktrace": _stack_trace(exception),
+            "exception.message": _cut(message_of(exception)),
+            "exception.stacktrace": _cut(_stack_trace(exception)),
             "exception.escaped": str(escaped),
         }
         self.add_event("exception", {**described, **(attributes or {})}, timestamp)
@@ -135,10 +137,10 @@ class RecordedSpan(trace.Span):
         self.set_status(StatusCode.ERROR, f"{type(error).__name__}: {message_of(error)}")
 
     def _cleaned(self, attributes: Mapping[str, Any] | None) -> BoundedAttributes:
-        redact = self.recorder.redaction.attribute
+        redact, limit = self.recorder.redaction.attribute, self.recorder.max_payload_bytes
         with _cleaning:
             return BoundedAttributes(
-                attributes={name: redact(name, value) for name, value in (attributes or {}).items()}
+                attributes={name: _bounded(redact(name, value), limit) for name, value in (attributes or {}).items()}
             )
         return BoundedAttributes()
 
@@ -166,6 +168,18 @@ class RecordedSpan(trace.Span):
             end_time=self.end_time,
             instrumentation_scope=SCOPE,
         )
+
+
+def _bounded(value: Any, limit: int) -> Any:
+    return truncated_text(value, limit) if isinstance(value, str) and is_over(value, limit) else value
+
+
+def _cut(text: str) -> str:
+    """An error may say what it was given: the middle of a long message is not needed to know it again."""
+    if len(text) <= _MAX_WORDS:
+        return text
+    half = _MAX_WORDS // 2
+    return f"{text[:half]} […{len(text) - _MAX_WORDS} characters…] {text[-half:]}"
 
 
 def error_type(error: BaseException) -> str:
