@@ -413,7 +413,7 @@ def test_a_result_nobody_can_rebuild_is_marked_when_it_is_recorded() -> None:
     assert reasons == {"connect": (False, "opaque"), "secret": (False, "not_captured"), "large": (False, "too_large")}
     assert "backtrail.step.result" not in attributes(spans.named("secret"))
     assert attributes(spans.named("large"))["backtrail.step.result"].startswith(
-        '{"$t":"truncated","v":{"bytes":200002,'
+        '{"$t":"truncated","v":{"bytes":200000,'
     )
 
 
