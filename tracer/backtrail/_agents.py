@@ -19,6 +19,7 @@ from ._identity import AgentPath, agent_key
 from ._remembered import remember
 from ._scope import Position
 from ._state import RUN_SCOPE
+from ._tasks import framed
 
 if TYPE_CHECKING:
     from ._run import RunRuntime
@@ -38,6 +39,7 @@ def plan_agent(
     input_json: Any = None,
 ) -> AgentContext:
     """One agent of this name under the current one. `context` is what was handed over to it, if anything."""
+    position = framed(position)
     runtime = position.runtime
     parent = position.agent if position.agent is not None and not position.agent.is_default else None
     with runtime.lock:

@@ -104,6 +104,7 @@ class RunCall(Block):
 
     def enter(self) -> None:
         self.become_current(self._position, self.runtime.span)
+        _tasks.begin_in_task()
         _tasks.join_loop(self.runtime.loops)
 
     def leave(self, result: Any) -> None:

@@ -131,6 +131,7 @@ class Join(Block):
             span = current
             span.set_attributes((joined.calling_agent or joined).attributes)
         self.become_current(joined.position, span, self._context)
+        _tasks.begin_in_task()
         _tasks.join_loop(joined.loops)
 
     def leave_block(self) -> None:

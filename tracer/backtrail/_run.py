@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import threading
-from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -35,6 +34,7 @@ from ._run_context import RunContext
 from ._scope import Position, Scope
 from ._span import RecordedSpan
 from ._state import State
+from ._tasks import Loops
 from ._totals import Totals
 from ._turns import TurnClock
 from .errors import ResultNotReplayableError
@@ -100,7 +100,8 @@ class RunRuntime:
         self.step_count = 0
         self.last_step_key: str | None = None
         self.writing_steps: dict[str, None] = {}
-        self.loops: set[AbstractEventLoop] = set()
+        self.loops: Loops = {}
+        self.has_strays = False
         self._default: AgentContext | None = None
         self._failures: deque[tuple[BaseException, str]] = deque(maxlen=_FAILURES_KEPT)
         self._confidential: deque[BaseException] = deque(maxlen=_FAILURES_KEPT)

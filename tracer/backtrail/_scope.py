@@ -27,10 +27,11 @@ _to_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 class Scope:
     """One list of frames and what has been counted in it. Counting happens under the run's lock."""
 
-    __slots__ = ("_counts", "_text", "_threads", "frames")
+    __slots__ = ("_counts", "_text", "_threads", "frames", "is_weak")
 
-    def __init__(self, frames: tuple[Frame, ...] = ()) -> None:
+    def __init__(self, frames: tuple[Frame, ...] = (), *, is_weak: bool = False) -> None:
         self.frames = frames
+        self.is_weak = is_weak
         self._text: str | None = None if frames else "[]"
         self._counts: dict[object, int] = {}
         self._threads: dict[object, int] = {}
@@ -56,9 +57,9 @@ class Scope:
         """Whether another thread has counted the thing here: then the order is the scheduler's."""
         return self._threads.setdefault(thing, thread) != thread
 
-    def child(self, kind: str, name: str) -> Scope:
+    def child(self, kind: str, name: str, *, is_weak: bool = False) -> Scope:
         """The scope of the n-th task, thread or branch of this name."""
-        return Scope((*self.frames, (kind, name, self.count((kind, name)))))
+        return Scope((*self.frames, (kind, name, self.count((kind, name)))), is_weak=is_weak or self.is_weak)
 
 
 class Position(NamedTuple):

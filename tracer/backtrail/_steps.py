@@ -24,6 +24,7 @@ from ._identity import StepCall, ident_text, json_string, loose_key, step_key
 from ._replayed_step import attend, find_result
 from ._scope import Position
 from ._step_context import StepContext
+from ._tasks import framed
 
 SideEffect = Literal["none", "idempotent", "unsafe"]
 
@@ -101,6 +102,7 @@ class StepPlan:
 
     def begin(self, position: Position, inputs: Any, strip: Callable[[Any], Any] | None = None) -> StepContext:
         """Name and number one call. `inputs` are the bound inputs; `strip` takes defaults out of their encoding."""
+        position = framed(position)
         runtime = position.runtime
         agent = position.agent or runtime.default_agent()
         recorder = runtime.recorder
@@ -133,7 +135,7 @@ class StepPlan:
             self.code_hash,
             is_ambiguous,
         )
-        attributes = self._start_attributes(agent, call, input_text)
+        attributes = self._start_attributes(agent, call, input_text, scope.is_weak)
         parent = runtime.parent_span()
         if agent.is_default and agent.span is not None and parent is runtime.span.context:
             parent = agent.span.context
@@ -143,7 +145,7 @@ class StepPlan:
         agent.steps.append(step)
         return step
 
-    def _start_attributes(self, agent: AgentContext, call: StepCall, input_text: str) -> dict[str, Any]:
+    def _start_attributes(self, agent: AgentContext, call: StepCall, input_text: str, is_weak: bool) -> dict[str, Any]:
         recorder = agent.runtime.recorder
         attributes: dict[str, Any] = {
             **agent.attributes,
@@ -166,6 +168,8 @@ class StepPlan:
                 attributes[semconv.GEN_AI_TOOL_CALL_ID] = call.explicit_key
         if call.is_ambiguous:
             attributes[semconv.STEP_AMBIGUOUS] = True
+        if is_weak:
+            attributes[semconv.STEP_WEAK_SCOPE] = True
         return attributes
 
     def _explicit_key(self, inputs: Any) -> str | None:

@@ -11,71 +11,113 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, _get_running_loop
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from ._scope import Position, current_position
 
 T = TypeVar("T")
 
 
+_tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+_factories: WeakKeyDictionary[AbstractEventLoop, _LoopFactory] = WeakKeyDictionary()
+
+Loops = dict[AbstractEventLoop, "_LoopFactory"]
+
+
 class _LoopFactory:
     """Our factory on one loop, the one it stands before, and how many runs need it."""
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
-        self.runs = 0
+    def __init__(self, loop: AbstractEventLoop, runs: int = 0) -> None:
+        self.runs = runs
         self.previous: Any = loop.get_task_factory()
         loop.set_task_factory(self)
 
     def __call__(self, loop: AbstractEventLoop, coroutine: Any, **arguments: Any) -> Any:
         position = current_position.get()
-        if position is not None and arguments.get("context") is None:
-            arguments["context"] = _framed_context(position, coroutine)
+        if position is None:
+            return self._make(loop, coroutine, arguments)
+        context: contextvars.Context | None = arguments.get("context")
+        if context is None:
+            arguments["context"] = context = contextvars.copy_context()
+        # In a context the program made for the task, our position may be another or none: then that is meant.
+        if context.get(current_position) is position:
+            name = getattr(coroutine, "__qualname__", type(coroutine).__qualname__)
+            context.run(current_position.set, within(position, "task", name))
+        task = self._make(loop, coroutine, arguments)
+        _tasks.add(task)
+        return task
+
+    def _make(self, loop: AbstractEventLoop, coroutine: Any, arguments: dict[str, Any]) -> Any:
         if self.previous is not None:
             return self.previous(loop, coroutine, **arguments)
         return asyncio.Task(coroutine, loop=loop, **arguments)
 
 
-def _framed_context(position: Position, coroutine: Any) -> contextvars.Context:
-    name = getattr(coroutine, "__qualname__", type(coroutine).__qualname__)
-    context = contextvars.copy_context()
-    context.run(current_position.set, within(position, "task", name))
-    return context
-
-
-def within(position: Position, kind: str, name: str) -> Position:
+def within(position: Position, kind: str, name: str, *, is_weak: bool = False) -> Position:
     with position.runtime.lock:
-        scope = position.scope.child(kind, name)
+        scope = position.scope.child(kind, name, is_weak=is_weak)
     if position.runtime.replay is not None:
         position.runtime.replay.opened(scope.text)
     return position._replace(scope=scope)
 
 
-_factories: WeakKeyDictionary[AbstractEventLoop, _LoopFactory] = WeakKeyDictionary()
-
-
-def join_loop(joined: set[AbstractEventLoop]) -> None:
+def join_loop(joined: Loops) -> None:
     """Have tasks framed on the running loop, if there is one; `joined` are the loops of one run."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
+    loop = _get_running_loop()
+    if loop is None or joined.get(loop) is loop.get_task_factory() is not None:
         return
-    if loop in joined:
-        return
-    factory = _factories.get(loop)
-    is_installed = factory is not None and loop.get_task_factory() is factory
-    if factory is None or not is_installed:
-        factory = _LoopFactory(loop)
-        _factories[loop] = factory
-    factory.runs += 1
-    joined.add(loop)
+    factory = _factories.get(loop) or _LoopFactory(loop)
+    if loop.get_task_factory() is not factory:
+        # Whoever set another one over ours keeps it, below the new one; the runs on the loop count with that.
+        factory = _LoopFactory(loop, factory.runs)
+    _factories[loop] = factory
+    if loop not in joined:
+        factory.runs += 1
+    joined[loop] = factory
 
 
-def leave_loops(joined: set[AbstractEventLoop]) -> None:
+def begin_in_task() -> None:
+    """A run begins in this task: its scope is the run's own."""
+    if _get_running_loop() is not None and (task := asyncio.current_task()) is not None:
+        _tasks.add(task)
+
+
+def framed(position: Position) -> Position:
+    """Where a call made now stands. A task made while our factory was not in charge gets its frame only here."""
+    loop = _get_running_loop()
+    runtime = position.runtime
+    if loop is None or (runtime.loops.get(loop, loop) is loop.get_task_factory() and not runtime.has_strays):
+        return position
+    return _framed_late(position, loop)
+
+
+def _framed_late(position: Position, loop: AbstractEventLoop) -> Position:
+    """Which of several such tasks makes its first call first is up to the scheduler, so their scopes are weak."""
+    task = asyncio.current_task()
+    if task is None:
+        return position
+    if not position.runtime.has_strays:
+        # On a loop that began inside the run, this may be all there is so far.
+        if asyncio.all_tasks(loop) == {task}:
+            _tasks.add(task)
+        else:
+            position.runtime.has_strays = True
+    join_loop(position.runtime.loops)
+    if task in _tasks:
+        return position
+    _tasks.add(task)
+    name = getattr(task.get_coro(), "__qualname__", "task")
+    position = within(position, "task", name, is_weak=True)
+    current_position.set(position)
+    return position
+
+
+def leave_loops(joined: Loops) -> None:
     """The run is over: the last one on a loop gives it its own factory back."""
     for loop in joined:
         factory = _factories.get(loop)
