@@ -1,5 +1,6 @@
 """A process may fork, end, change its mind about the server: what was recorded is delivered all the same."""
 
+import json
 import logging
 import multiprocessing
 import os
@@ -153,3 +154,86 @@ def test_our_requests_are_not_in_the_users_log(receiver: Receiver, caplog: pytes
     assert backtrail.flush()
 
     assert caplog.records == []
+
+
+PREFORK = """
+import os, sys, threading, backtrail
+
+@backtrail.step
+def work(name): return name
+
+@backtrail.run
+def serve(name): return work(name)
+
+backtrail.configure(sys.argv[1])
+busy = threading.Event()
+def keep_exporting():
+    while not busy.is_set():
+        serve("parent")
+thread = threading.Thread(target=keep_exporting)
+thread.start()
+children = []
+for number in range(8):
+    pid = os.fork()
+    if pid == 0:
+        serve(f"child {number}")
+        os._exit(0 if backtrail.flush() else 1)
+    children.append(pid)
+busy.set()
+thread.join()
+sys.exit(sum(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_workers_forked_after_configuring_record_although_the_parent_is_exporting(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    script = tmp_path / "prefork.py"
+    script.write_text(PREFORK)
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", str(script), receiver.url]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    results = [
+        attribute.value.string_value
+        for span in receiver.spans
+        for attribute in span.attributes
+        if span.name == "work" and attribute.key == "backtrail.step.result"
+    ]
+    assert {f'"child {number}"' for number in range(8)} == set(results) - {'"parent"'}
+    assert len([result for result in results if result != '"parent"']) == 8
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_reads_its_parents_state_and_writes_its_own(receiver: Receiver) -> None:
+    @backtrail.run
+    def forking(ctx: backtrail.RunContext) -> int:
+        ctx.set_state("plan", "old")
+        ctx.set_state("gone", 1)
+        pid = os.fork()
+        if pid == 0:
+            seen = ctx.get_state("plan")
+            ctx.set_state("plan", "new")
+            ctx.delete_state("gone")
+            is_right = (seen, ctx.get_state("plan"), ctx.get_state("gone")) == ("old", "new", None)
+            os._exit(0 if is_right and backtrail.flush() else 1)
+        status = os.waitpid(pid, 0)[1]
+        assert ctx.get_state("plan") == "old"
+        return os.waitstatus_to_exitcode(status)
+
+    backtrail.configure(receiver.url)
+    assert forking() == 0
+    assert backtrail.flush()
+
+    written = [
+        (delta["scope"].partition("@")[0], "@" in delta["scope"], operation["key"], operation["prev"] is None)
+        for span in receiver.spans
+        for attribute in span.attributes
+        if attribute.key == "backtrail.state.deltas"
+        for delta in json.loads(attribute.value.string_value)
+        for operation in delta["ops"]
+    ]
+    assert sorted(written) == [("run", False, "gone", True), ("run", False, "plan", True), ("run", True, "plan", True)]
