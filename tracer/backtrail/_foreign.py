@@ -21,6 +21,7 @@ from . import semconv
 from ._beside import Beside, Shadow
 from ._boundary import complain, never_raise
 from ._codec import type_name
+from ._lifetime import in_forked_child
 from ._recorder import Recorder, current_recorder
 from ._redacted_spans import bare_span, redacted_span
 from ._run import active_runs
@@ -110,6 +111,14 @@ def _with_resource(span: ReadableSpan, resource: Resource) -> ReadableSpan:
 _joining = threading.Lock()
 _joined: list[trace.TracerProvider] = []
 _ours: TracerProvider | None = None
+
+
+def _after_fork() -> None:
+    global _joining
+    _joining = threading.Lock()
+
+
+in_forked_child(_after_fork)
 
 
 def takes_span_processors(provider: trace.TracerProvider) -> bool:

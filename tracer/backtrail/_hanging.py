@@ -18,10 +18,14 @@ class Activity:
     """Whether anything still moves in a replay: what a hung step watches to notice that it waits for nothing."""
 
     def __init__(self) -> None:
-        # A dropped stream ends its step wherever memory is collected: in a thread, maybe, that holds the lock as well.
-        self._lock = threading.RLock()
+        self.renew()
         self._live: set[str] = set()
         self._moves = 0
+
+    def renew(self) -> None:
+        """In a forked process: nobody is left to release what was held."""
+        # A dropped stream ends its step wherever memory is collected: in a thread, maybe, that holds the lock as well.
+        self._lock = threading.RLock()
 
     @property
     def moves(self) -> int:

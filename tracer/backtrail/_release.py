@@ -31,6 +31,10 @@ class Release:
 
     def __init__(self) -> None:
         self._pumps: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pump] = WeakKeyDictionary()
+        self.renew()
+
+    def renew(self) -> None:
+        """In a forked process: nobody is left to release what was held."""
         self._lock = threading.Lock()
 
     async def wait(self, record: StepRecord) -> None:

@@ -55,6 +55,12 @@ class Replay:
         self._effects = {each.key: each for each in self.bundle.effects if last is None or each.seq <= last}
         self.report = ReplayReport(mode=mode, replay_of=self.bundle.run.run_id, bundle_sha256=self.bundle.sha256)
 
+    def renew(self) -> None:
+        """In a forked process: nobody is left to release what was held."""
+        self._lock = threading.RLock()
+        self._release.renew()
+        self._activity.renew()
+
     # --- asked by the decorators ------------------------------------------------------------------------
 
     def on_call(self, call: StepCall) -> Decision:

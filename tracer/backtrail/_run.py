@@ -279,6 +279,9 @@ def _after_fork() -> None:
     """
     for runtime in list(runtimes):
         runtime.lock = threading.RLock()
+        runtime.totals.renew()
+        if runtime.replay is not None:
+            runtime.replay.renew()
         runtime.number = 0
         runtime.is_forked = True
         runtime.recorder = replace(runtime.recorder, process=new_process())

@@ -10,7 +10,6 @@ name exist.
 from __future__ import annotations
 
 import ast
-import functools
 import hashlib
 import inspect
 import textwrap
@@ -20,6 +19,7 @@ from typing import Any
 from ._annotations import context_bases, context_class, resolve_hints
 from ._boundary import complain
 from ._codec import encode
+from ._once import once
 
 Kind = type[Any]
 
@@ -49,7 +49,7 @@ class Signature:
     def accepts(self, name: str) -> bool:
         return name in self._parameters or self._accepts_any_keyword
 
-    @functools.cached_property
+    @once
     def hints(self) -> dict[str, Any]:
         return resolve_hints(self._function)
 
@@ -57,7 +57,7 @@ class Signature:
     def return_hint(self) -> Any:
         return self.hints.get("return")
 
-    @functools.cached_property
+    @once
     def contexts(self) -> dict[str, Kind]:
         """The parameters to fill in: name → context class."""
         found = {
@@ -67,20 +67,20 @@ class Signature:
         }
         return {name: cls for name, cls in found.items() if cls is not None}
 
-    @functools.cached_property
+    @once
     def hash_excluded(self) -> tuple[str, ...]:
         return tuple(sorted(self._ignore | set(self.contexts)))
 
-    @functools.cached_property
+    @once
     def _unhashed(self) -> frozenset[str]:
         receiver = {self._positional[0]} if self._is_method else set()
         return frozenset(self._ignore | set(self.contexts) | receiver)
 
-    @functools.cached_property
+    @once
     def _defaults(self) -> dict[str, Any]:
         return {name: encode(p.default).json for name, p in self._parameters.items() if p.default is not inspect._empty}
 
-    @functools.cached_property
+    @once
     def code_hash(self) -> str | None:
         return _code_hash(self._function)
 

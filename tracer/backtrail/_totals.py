@@ -9,12 +9,16 @@ class Totals:
     __slots__ = ("_lock", "cost_usd", "input_tokens", "output_tokens", "tokens")
 
     def __init__(self) -> None:
-        # A dropped stream ends its step wherever memory is collected: in a thread, maybe, that holds the lock as well.
-        self._lock = threading.RLock()
+        self.renew()
         self.input_tokens = 0
         self.output_tokens = 0
         self.tokens = 0
         self.cost_usd = 0.0
+
+    def renew(self) -> None:
+        """In a forked process: nobody is left to release what was held."""
+        # A dropped stream ends its step wherever memory is collected: in a thread, maybe, that holds the lock as well.
+        self._lock = threading.RLock()
 
     def add_usage(self, input_tokens: int | None, output_tokens: int | None, cost_usd: float | None) -> None:
         with self._lock:
