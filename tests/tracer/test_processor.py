@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -281,3 +282,28 @@ def test_a_program_ends_soon_without_a_server(silent: socket.socket, how: str) -
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"7 spans could not be delivered to {url}/v1/traces")
     assert took < 5
+
+
+TERMINATED = """
+import signal, sys, time, backtrail
+backtrail.configure(sys.argv[1])
+@backtrail.step
+def early(): return 1
+@backtrail.step
+def late(): return 2
+@backtrail.run
+def main():
+    early()
+    time.sleep(1)
+    late()
+    signal.raise_signal(signal.SIGTERM)
+main()
+"""
+
+
+def test_a_program_that_is_terminated_loses_what_ended_in_the_last_moment_and_no_more(receiver: Receiver) -> None:
+    done = subprocess.run([sys.executable, "-c", TERMINATED, receiver.url], timeout=60)
+
+    assert done.returncode == -signal.SIGTERM
+    assert "early" in receiver.names()
+    assert "late" not in receiver.names()
