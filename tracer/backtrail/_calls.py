@@ -21,6 +21,7 @@ from ._boundary import never_raise
 from ._call_context import HandedOver, check_context
 from ._modules import qualname_of
 from ._replayed_step import answer_or_drive, answer_or_run, decide
+from ._roundtrip import recorded_copy, roundtrip
 from ._scope import Position, current_position
 from ._streams import mark, nature_of, streamed
 
@@ -257,7 +258,7 @@ def _run(function: Callable[..., R], activity: Activity, args: tuple[Any, ...], 
         activity.leave(result)
         if activity.waits_after:
             acknowledge(activity)
-    return result
+    return recorded_copy(activity, result) if roundtrip.is_on else result
 
 
 def acknowledge(activity: Activity) -> None:
@@ -285,7 +286,7 @@ async def _drive(
         activity.leave(result)
         if activity.waits_after:
             await asyncio.get_running_loop().run_in_executor(None, acknowledge, activity)
-    return result
+    return recorded_copy(activity, result) if roundtrip.is_on else result
 
 
 async def _begin_and_drive(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from . import semconv
 from ._boundary import logger, never_raise
 from ._content import is_over, json_text, truncated
+from ._mutations import note_mutations
 from ._recorded_payload import recorded_text
 from ._scope import Position
 from .errors import CheckpointError
@@ -105,6 +106,7 @@ def _take(position: Position, name: str, extra: dict[str, Any] | None) -> Checkp
     with never_raise("taking a checkpoint"), runtime.lock:
         runtime.recorder.keep(runtime.trace_id)
         occurrence = position.scope.count((f"checkpoint:{name}", agent.key if agent else None))
+        note_mutations(runtime, position)
         return snapshot(runtime, name=name, occurrence=occurrence, extra=extra, is_auto=False)
     return Checkpoint(checkpoint_id="", name=name, seq=runtime.seq, root="")
 

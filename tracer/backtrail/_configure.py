@@ -29,6 +29,7 @@ from ._limits import DEFAULT_MAX_QUEUE_BYTES, DEFAULT_MAX_SPOOL_BYTES, MIN_QUEUE
 from ._patches import remove_patches
 from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
 from ._redaction import Redact, redaction_of
+from ._roundtrip import roundtrip
 from ._run import runtimes
 from ._sampling import Sampler, Sampling
 
@@ -74,6 +75,8 @@ def configure(
     spool_dir: str | os.PathLike[str] | None = None,
     max_spool_bytes: int = DEFAULT_MAX_SPOOL_BYTES,
     capture: Capture = "all",
+    track_mutations: bool = False,
+    strict_roundtrip: bool = False,
     sampling: Sampling | None = None,
 ) -> Client:
     """Send every run from now on to a Backtrail server, and return a client for the same server.
@@ -92,6 +95,8 @@ def configure(
     `max_spool_bytes`; this process sends them, or the next one with that folder, even after a crash.
     `capture="metadata"` records names, times, sizes, hashes and usage, and nothing of what was said; `"none"` records
     nothing, while contexts and state go on working.
+    `track_mutations=True` records as set what the program changes in place after `set_state`; otherwise the next
+    checkpoint warns of it. `strict_roundtrip=True` gives live callers the recorded copy of each step's result.
     `sampling` says which runs are sent, whole or not at all; without it, all of them.
     Calling it again with the same arguments changes nothing; with others, it replaces the settings for runs
     that start afterwards.
@@ -115,7 +120,20 @@ def configure(
     wishes = redact if redact is None or callable(redact) or isinstance(redact, str | bool) else tuple(redact)
     named = (endpoint, service_name, api_key, service_version)
     waiting = (max_queue_bytes, on_full, spool_dir and os.fspath(spool_dir), max_spool_bytes)
-    settings = (*named, durability, max_payload_bytes, strict, beside, wishes, hash_key, waiting, capture, sampling)
+    settings = (
+        *named,
+        durability,
+        max_payload_bytes,
+        strict,
+        beside,
+        wishes,
+        hash_key,
+        waiting,
+        capture,
+        track_mutations,
+        strict_roundtrip,
+        sampling,
+    )
     if settings == _settings:
         return get_current_client()
     if durability not in get_args(Durability):
@@ -137,6 +155,7 @@ def configure(
         redaction=redaction_of(wishes, key),
         hashing=hashing_of(key),
         withholds=capture_of(capture) == "metadata",
+        track_mutations=track_mutations,
     )
     is_disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if not is_disabled and capture != "none":
@@ -163,6 +182,7 @@ def configure(
             join_provider(recorder, tracer_provider)
         recorder.joins_global_provider = tracer_provider is None
     never_raise.is_strict = strict
+    roundtrip.is_on = strict_roundtrip
     client = Client(endpoint, api_key)
     set_current_recorder(recorder)
     set_current_client(client)
@@ -194,6 +214,7 @@ def shutdown() -> None:
     remove_patches()
     _stop(current_recorder(), None)
     set_current_recorder(Recorder())
+    roundtrip.is_on = False
     set_current_client(None)
     _settings = _arguments = None
 

@@ -12,25 +12,22 @@ from ._boundary import never_raise
 from ._checkpoint import snapshot
 from ._content import json_text, payload_text
 from ._scope import Position
-from ._state import StateValue
+from ._state_value import StateValue
 
 if TYPE_CHECKING:
-    from ._recorder import Recorder
     from ._run import RunRuntime
     from ._step_context import StepContext
 
 
-def state_limit(recorder: Recorder) -> int:
-    """How long a value may be: half the limit, so that a delta with its key and hashes stays under it."""
-    return 0 if recorder.withholds else recorder.max_payload_bytes // 2
-
-
 def set_state(runtime: RunRuntime, scope: str, key: str, value: Any, position: Position | None) -> None:
     with never_raise("setting state"):
-        new = StateValue(runtime.encode(value), value, state_limit(runtime.recorder))
         key = runtime.recorder.redaction.name(key)
+        own = runtime.state.own(scope)
         with runtime.lock:
-            own = runtime.state.own(scope)
+            before = runtime.state.get(own, key)
+        # Outside the lock: reading an object of the program's may run code of the program's.
+        new = StateValue.of(value, runtime, before)
+        with runtime.lock:
             record_delta(runtime, own, runtime.state.set(own, key, new), position)
 
 

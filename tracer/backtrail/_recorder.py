@@ -89,6 +89,7 @@ class Recorder:
     redaction: Redaction = DEFAULT_REDACTION
     hashing: Hashing = PLAIN_HASHING
     withholds: bool = False
+    track_mutations: bool = False
     sampler: Sampler | None = None
 
     def start_root(self, name: str, trace_id: int, attributes: dict[str, Any], links: Sequence[Link]) -> RecordedSpan:

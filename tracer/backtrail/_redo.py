@@ -8,7 +8,8 @@ from typing import Any
 
 from ._codec import Encoded
 from ._decode import Registry, decode
-from ._state import State, StateValue
+from ._state import State
+from ._state_value import StateValue
 from .errors import ReplayError
 
 

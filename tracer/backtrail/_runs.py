@@ -17,9 +17,9 @@ from ._boundary import logger, never_raise
 from ._checkpoint import snapshot
 from ._codec import encode, type_name
 from ._content import limited, payload_text
-from ._deltas import state_limit
 from ._fields import copied, field_defaults, read_field
 from ._foreign import join_global_provider
+from ._mutations import note_mutations
 from ._patches import install_patches
 from ._recorded_payload import recorded
 from ._recorder import Recorder, current_recorder
@@ -29,7 +29,8 @@ from ._run import RunRuntime, active_runs
 from ._run_context import RunContext, replaced
 from ._sampling import Outcome
 from ._span import error_type
-from ._state import RUN_SCOPE, StateValue
+from ._state import RUN_SCOPE
+from ._state_value import StateValue
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def start_run(
     with runtime.lock:
         for key, value in (state or {}).items():
             key = recorder.redaction.name(key)
-            runtime.state.set(RUN_SCOPE, key, StateValue(runtime.encode(value), value, state_limit(recorder)))
+            runtime.state.set(RUN_SCOPE, key, StateValue.of(value, runtime, None))
         if replay is not None:
             restore_state(runtime.state, replay)
         snapshot(runtime, seq=0)
@@ -168,6 +169,7 @@ def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
         if agent.status == "open" and not agent.is_at_work:
             agent.finish(None)
     with runtime.lock:
+        note_mutations(runtime, None)
         snapshot(runtime)
         seq, number = runtime.tick_and_number()
         runtime.status = status

@@ -9,55 +9,16 @@ is called under the run's lock.
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Iterator
 from typing import Any
 
-from ._codec import Encoded, encode
-from ._content import is_over, json_text, truncated
-from ._decode import decode
-from .canonical import ROOT_MODULUS, canonical_text, list_hash, root_term, root_text, text_hash
+from ._content import json_text
+from ._state_value import StateValue
+from .canonical import ROOT_MODULUS, root_term, root_text
 
 RUN_SCOPE = "run"
 
 _SMALLEST_SNAPSHOT_DISTANCE = 16 * 1024
-
-
-class StateValue:
-    """One key's value: its encoding, its hash, and the object itself where the encoding has types."""
-
-    __slots__ = ("encoded", "hash", "item_hashes", "original", "recorded")
-
-    def __init__(self, encoded: Encoded, value: Any, limit: int | None = None) -> None:
-        self.encoded = encoded.json
-        self.item_hashes: list[str] | None = None
-        self.original: Any = None if encoded.is_plain else _copy(value)
-        if isinstance(self.encoded, list):
-            texts = [canonical_text(item) for item in self.encoded]
-            self.item_hashes = [text_hash(text) for text in texts]
-            self.hash = list_hash(self.item_hashes)
-        else:
-            texts = [canonical_text(self.encoded)]
-            self.hash = text_hash(texts[0])
-        is_recordable = (
-            limit is None or sum(map(len, texts)) * 4 <= limit or not is_over(json_text(self.encoded), limit)
-        )
-        # Over the limit only a stub is recorded. The hash stays that of the value, so the root still holds.
-        self.recorded = self.encoded if is_recordable else truncated(json_text(self.encoded), limit or 0)
-
-    @property
-    def is_truncated(self) -> bool:
-        return self.recorded is not self.encoded
-
-    @property
-    def whole(self) -> Any:
-        """The encoding of the value itself, also where what is recorded is cut or redacted."""
-        return self.encoded if self.original is None else encode(self.original).json
-
-    def read(self) -> Any:
-        """A copy of the value: nobody changes state by changing what they read."""
-        if self.original is None:
-            return decode(self.encoded)
-        return _copy(self.original)
 
 
 class State:
@@ -102,7 +63,9 @@ class State:
     def set(self, scope: str, key: str, value: StateValue) -> list[dict[str, Any]]:
         """Put the value there; the operation that does the same elsewhere, or none if nothing changes."""
         before = self.get(scope, key)
-        if before is not None and before.hash == value.hash:
+        if before is not None and before.hash == value.hash and _has_same_order(before, value):
+            # Nothing to record; what the program changes in place from now on is this object.
+            before.handed = value.handed
             return []
         operation = _operation(before, value)
         operation.update(key=key, prev=before.hash if before else None, hash=value.hash)
@@ -125,6 +88,9 @@ class State:
             total += root_term(scope, key, value.hash)
         self._root = total % ROOT_MODULUS
 
+    def __iter__(self) -> Iterator[tuple[str, str, StateValue]]:
+        return ((scope, key, value) for scope, keys in self._values.items() for key, value in list(keys.items()))
+
     def values(self) -> dict[str, dict[str, Any]]:
         """The whole state, encoded: what a snapshot holds."""
         return {scope: {key: value.recorded for key, value in keys.items()} for scope, keys in self._values.items()}
@@ -144,6 +110,11 @@ class State:
         self._delta_bytes, self._snapshot_bytes = 0, snapshot_bytes
 
 
+def _has_same_order(before: StateValue, after: StateValue) -> bool:
+    """Whether values of equal hash have their keys in the same order too: hashes are blind to it."""
+    return before.encoded is after.encoded or json_text(before.encoded) == json_text(after.encoded)
+
+
 def _operation(before: StateValue | None, after: StateValue) -> dict[str, Any]:
     new: Any = after.recorded
     if before is None or before.is_truncated or after.is_truncated:
@@ -151,21 +122,18 @@ def _operation(before: StateValue | None, after: StateValue) -> dict[str, Any]:
     old: Any = before.encoded
     if before.item_hashes is not None and after.item_hashes is not None:
         count = len(before.item_hashes)
-        if after.item_hashes[:count] == before.item_hashes:
+        if after.item_hashes[:count] == before.item_hashes and all(map(_is_same_text, old, new)):
             return {"op": "append", "from": count, "values": new[count:]}
     elif isinstance(old, str) and old and isinstance(new, str) and new.startswith(old):
         return {"op": "text", "from": len(old), "suffix": new[len(old) :]}
     elif isinstance(old, dict) and isinstance(new, dict) and "$t" not in old and "$t" not in new:
-        changed = {k: v for k, v in new.items() if k not in old or json_text(v) != json_text(old[k])}
+        changed = {k: v for k, v in new.items() if k not in old or not _is_same_text(v, old[k])}
         gone = [k for k in old if k not in new]
-        if len(changed) + len(gone) < len(new):
+        merged = {k: None for k in old if k in new} | dict.fromkeys(changed)
+        if len(changed) + len(gone) < len(new) and list(merged) == list(new):
             return {"op": "merge", "set": changed, "delete": gone}
     return {"op": "set", "value": new}
 
 
-def _copy(value: Any) -> Any:
-    try:
-        return copy.deepcopy(value)
-    except Exception:
-        # A service or a socket: what cannot be copied is handed on as it is.
-        return value
+def _is_same_text(one: Any, other: Any) -> bool:
+    return one is other or json_text(one) == json_text(other)

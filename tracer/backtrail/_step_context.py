@@ -21,6 +21,7 @@ from ._content import limited, payload_text
 from ._done import DONE, Done
 from ._identity import StepCall, idempotency_key
 from ._llm import ModelCall
+from ._mutations import note_mutations
 from ._recorded_errors import as_error
 from ._run_context import RunContext
 from ._scope import Position, Scope
@@ -280,6 +281,9 @@ class StepContext(Block):
         if span.withholds:
             ending[semconv.STEP_REPLAYABLE] = False
             ending[semconv.STEP_UNREPLAYABLE_REASON] = "not_captured"
+        if runtime.recorder.track_mutations:
+            with runtime.lock:
+                note_mutations(runtime, self.position)
         with runtime.lock:
             # Another thread may be writing state for this step: its delta is here, or in a span of its own.
             if self.deltas:

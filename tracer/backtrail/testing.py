@@ -53,6 +53,7 @@ def capture_spans(
     redact: Redact = None,
     hash_key: bytes | None = None,
     capture: Capture = "all",
+    track_mutations: bool = False,
 ) -> Iterator[CapturedSpans]:
     """Record into a list instead of sending. Ids count from 1; each look at the clock is one second later."""
     spans = CapturedSpans()
@@ -67,6 +68,7 @@ def capture_spans(
         redaction=redaction_of(redact, hash_key),
         hashing=hashing_of(hash_key),
         withholds=capture_of(capture) == "metadata",
+        track_mutations=track_mutations,
     )
     previous, was_strict = current_recorder(), never_raise.is_strict
     set_current_recorder(recorder)
