@@ -351,6 +351,22 @@ def test_a_step_that_waits_for_its_next_try_is_known_should_the_process_die(span
     assert seen == [[], ["fetch"], ["fetch"]]
 
 
+def test_the_words_of_a_failed_try_stay_away_where_those_of_the_step_do(spans: CapturedSpans) -> None:
+    flaky = Flaky(1, ValueError("the patient's name"))
+
+    @backtrail.step(retries=1, backoff=0, capture="metadata")
+    def fetch() -> str:
+        return flaky()
+
+    @backtrail.run
+    def handle() -> int:
+        return len(fetch())
+
+    assert handle() == len("up at call 2")
+    assert attempts(spans)[0] == (1, "failed", None, None)
+    assert "patient" not in "".join(span.to_json() for span in spans)
+
+
 def test_retries_hold_outside_a_run_too() -> None:
     flaky = Flaky(2)
 
@@ -415,8 +431,13 @@ async def generate_async() -> Any:
 
 @pytest.mark.parametrize("function", [generate, generate_async])
 def test_what_yields_cannot_be_repeated(function: Any) -> None:
-    with pytest.raises(TypeError, match="has no retries="):
+    with pytest.raises(TypeError, match="gives a stream"):
         backtrail.step(retries=1)(function)
+
+
+def test_what_returns_a_stream_cannot_be_repeated_either() -> None:
+    with pytest.raises(TypeError, match="gives a stream"):
+        backtrail.step(retries=1, stream=True)(lambda: iter(()))
 
 
 async def test_a_block_cannot_be_repeated() -> None:

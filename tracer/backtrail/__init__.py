@@ -29,6 +29,7 @@ from ._current import (
 )
 from ._decorators import agent, run, step, tool
 from ._effects import generate_id, now_utc
+from ._interceptors import InterceptContext, Interceptor, InterceptResult, Phase
 from ._local import init_local
 from ._propagation import extract, inject
 from ._run_context import RunContext
@@ -37,6 +38,7 @@ from ._step_context import StepContext
 from ._steps import StepKind
 from ._tool_context import ToolContext
 from ._version import __version__
+from .errors import InterceptedError
 from .instrument import (
     instrument_anthropic,
     instrument_mcp,
@@ -54,6 +56,11 @@ __all__ = [
     "AgentContext",
     "Checkpoint",
     "Client",
+    "InterceptContext",
+    "InterceptResult",
+    "InterceptedError",
+    "Interceptor",
+    "Phase",
     "ReplayResult",
     "Restored",
     "RunContext",

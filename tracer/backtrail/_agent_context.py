@@ -28,6 +28,7 @@ from ._tool_context import ToolContext
 
 if TYPE_CHECKING:
     from ._chunks import Chunks
+    from ._interceptors import Interceptor
     from ._run import RunRuntime
     from ._step_context import StepContext
 
@@ -40,6 +41,7 @@ class AgentContext(Block):
 
     waits_before = waits_after = False
     _is_paused = False
+    stands_for_run = False  # a function decorated with @run that another process called
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class AgentContext(Block):
         self.lineage = lineage
         self.parent = parent
         self.is_default = is_default
+        self.interceptors: tuple[Interceptor, ...] = (parent or runtime).interceptors
         self.status = "open"
         self.steps: deque[StepContext] = deque(maxlen=_STEPS_KEPT)
         self.span: RecordedSpan | None = None
@@ -199,6 +202,10 @@ class AgentContext(Block):
         if planned.input_json is not None:
             attributes[semconv.AGENT_INPUT] = limited(recorded(planned.input_json, recorder)[1], self._limit)
         return attributes
+
+    @property
+    def given_result(self) -> Any:
+        return None if self._given is _NOTHING else self._given
 
     def enter(self) -> None:
         """Start the agent and make it current."""

@@ -67,7 +67,9 @@ def join_as_agent(
     """A run's function in a process that joined a run: there it is an agent of that run."""
     for key, value in (state or {}).items():
         set_state(position.runtime, RUN_SCOPE, key, value, position)
-    return plan_agent(position, name, context=context, input_json=encode(inputs).json)
+    agent = plan_agent(position, name, context=context, input_json=encode(inputs).json)
+    agent.stands_for_run = True
+    return agent
 
 
 def start_default(runtime: RunRuntime) -> AgentContext:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -31,10 +30,12 @@ _beginning = never_raise("beginning an attempt")
 _ending = never_raise("ending an attempt")
 
 
-def repeated(function: Callable[..., Any], retries: Retries, *, is_async: bool) -> Callable[..., Any]:
+def repeated(
+    function: Callable[..., Any], retries: Retries, *, is_async: bool, gives_items: bool
+) -> Callable[..., Any]:
     """The user's function, called until it returns or there is no sense in another try."""
-    if _is_generator_function(function):
-        raise TypeError(f"{function!r} yields: what was taken of a stream cannot be taken back, so it has no retries=")
+    if gives_items:
+        raise TypeError(f"{function!r} gives a stream; what was taken of it cannot be taken back: no retries=")
 
     @functools.wraps(function)
     def repeat(*args: Any, **kwargs: Any) -> Any:
@@ -149,6 +150,7 @@ class Attempt(Block):
         if self._n > 1:
             attributes[semconv.ATTEMPT_BACKOFF_MS] = round(self._backoff * 1000)
         self.span = recorder.start(f"attempt {self._n}", step.span.context, attributes)
+        self.span.withholds = step.span.withholds
         if recorder.sink is not None:
             recorder.sink.opened(self.span)
         self.become_current(position, self.span)
@@ -163,6 +165,8 @@ class Attempt(Block):
             return
         runtime = self._step.runtime
         is_cancelled = not isinstance(error, Exception)
+        if self.span.withholds:
+            runtime.keep_confidential(error)
         ending: dict[str, Any] = {
             semconv.ATTEMPT_ERROR: payload_text(runtime.encode_error(error).json, runtime.recorder.max_payload_bytes),
             semconv.ERROR_TYPE: error_type(error),
@@ -186,13 +190,6 @@ class Attempt(Block):
         if runtime.recorder.sink is not None:
             runtime.recorder.sink.closed(self.span)
         self.span.end()
-
-
-def _is_generator_function(function: Callable[..., Any]) -> bool:
-    return any(
-        inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each)
-        for each in (function, getattr(type(function), "__call__", None))  # noqa: B004  (an object's own method)
-    )
 
 
 def _own_step() -> StepContext | None:

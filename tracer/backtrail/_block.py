@@ -12,14 +12,19 @@ from abc import abstractmethod
 from collections.abc import Generator
 from contextvars import Token
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, set_span_in_context
 
 from ._boundary import never_raise
+from ._interception import Interception, ending, ending_if_stopped, finished, of_block
 from ._scope import Position, current_position
+
+if TYPE_CHECKING:
+    from ._interceptors import Interceptor
+    from ._span import RecordedSpan
 
 _entering = never_raise("entering a block")
 _leaving = never_raise("leaving a block")
@@ -31,7 +36,10 @@ Within = tuple[Position | None, Context]
 class Block:
     """Something that can be entered and left."""
 
-    __slots__ = ("_opened", "_token")
+    __slots__ = ("_interception", "_opened", "_token")
+
+    span: RecordedSpan | None
+    interceptors: tuple[Interceptor, ...]
 
     def __init__(self) -> None:
         self._opened: Token[Position | None] | None = None
@@ -48,6 +56,11 @@ class Block:
     @abstractmethod
     def leave_failed(self, error: BaseException) -> None:
         """The block raised."""
+
+    @property
+    def given_result(self) -> Any:
+        """What the user gave as the result, if anything."""
+        return None
 
     @property
     def is_current(self) -> bool:
@@ -80,24 +93,42 @@ class Block:
         self._token = otel_context.attach(context)
 
     def __enter__(self) -> Self:
-        with _entering:
-            self.enter()
+        self._interception = self._begin(waits=False)
+        if self._interception is not None:
+            with ending_if_stopped(self._close):
+                finished(self._interception.before())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        with ending(self._close, error):
+            if self._interception is not None:
+                finished(self._interception.after(self.given_result, error))
+
+    async def __aenter__(self) -> Self:
+        self._interception = self._begin(waits=True)
+        if self._interception is not None:
+            with ending_if_stopped(self._close):
+                await self._interception.before()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ending(self._close, error):
+            if self._interception is not None:
+                await self._interception.after(self.given_result, error)
+
+    def _begin(self, *, waits: bool) -> Interception | None:
+        with _entering:
+            self.enter()
+        return of_block(self, None, waits=waits)
+
+    def _close(self, error: BaseException | None) -> None:
         with _leaving:
             if error is None:
                 self.leave_block()
             else:
                 self.leave_failed(error)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self

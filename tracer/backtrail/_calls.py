@@ -19,7 +19,10 @@ from . import _runs, _tasks
 from ._block import Block, Within
 from ._boundary import never_raise
 from ._call_context import HandedOver, check_context
-from ._modules import qualname_of
+from ._intercepted import StandIn
+from ._intercepted_streams import guard_of
+from ._interception import intercepted, intercepted_async, unrecorded
+from ._modules import name_of, qualname_of
 from ._replayed_step import answer_or_drive, answer_or_run, decide
 from ._roundtrip import recorded_copy, roundtrip
 from ._scope import Position, current_position
@@ -27,6 +30,7 @@ from ._streams import mark, nature_of, streamed
 
 if TYPE_CHECKING:
     from ._chunks import Chunks
+    from ._interceptors import Interceptor
     from ._run import RunRuntime
     from ._span import RecordedSpan
 
@@ -63,6 +67,8 @@ class Decorated(Protocol[R_co]):
 class Leaving(Protocol):
     """What ends with a block."""
 
+    @property
+    def given_result(self) -> Any: ...
     def leave_block(self) -> None: ...
     def leave_failed(self, error: BaseException) -> None: ...
 
@@ -78,6 +84,8 @@ class Activity(Leaving, Protocol):
     def waits_after(self) -> bool: ...
     @property
     def span(self) -> RecordedSpan | None: ...
+    @property
+    def interceptors(self) -> tuple[Interceptor, ...]: ...
     def enter(self) -> None: ...
     def pause(self) -> Within: ...
     def come_back(self, within: Within) -> None: ...
@@ -87,6 +95,7 @@ class Activity(Leaving, Protocol):
 
 Opening = tuple[Any, tuple[Any, ...], dict[str, Any]]
 Begin = Callable[[tuple[Any, ...], dict[str, Any], dict[str, Any]], Opening | None]
+Prepared = tuple[Opening | None, Callable[..., Any]]
 
 
 class RunCall(Block):
@@ -98,7 +107,12 @@ class RunCall(Block):
         super().__init__()
         self.runtime = runtime
         self.span = runtime.span
+        self.interceptors = runtime.interceptors
         self._position = Position(runtime, runtime.context, None, None, runtime.root_scope)
+
+    @property
+    def given_result(self) -> Any:
+        return self.runtime.given_result[0] if self.runtime.given_result is not None else None
 
     def provide(self, cls: type) -> Any:
         return provide(self._position, cls)
@@ -143,6 +157,7 @@ def wrap(
     function: Callable[..., R],
     begin: Begin,
     *,
+    stand_in: Callable[[], StandIn] | None = None,
     begins_when_awaited: bool = False,
     body: Callable[..., Any] | None = None,
     outside: Callable[[Callable[..., R]], Callable[..., R]] | None = None,
@@ -150,13 +165,13 @@ def wrap(
 ) -> Decorated[R]:
     """The function, recorded. `begin` is called at the call; None from it means: not recorded here.
 
-    `body` runs in the function's place, if a call of it is more than one of the function.
+    `stand_in` is then what its interceptors see. `body` runs in the function's place, if a call of it is more than one
+    of the function.
     """
     is_async = is_coroutine_function(function)
     runs = body or function
     nature = nature_of(function, stream, is_async=is_async)
-    begins = functools.partial(_begin, begin)
-    call_stream = streamed(runs, begins, nature, begins_late=begins_when_awaited) if nature is not None else None
+    guard = guard_of(nature, is_async=is_async)
 
     def marked(plain: Callable[..., Any]) -> Callable[..., Any]:
         return mark_coroutine(plain) if is_async else mark(plain, nature)
@@ -171,10 +186,10 @@ def wrap(
         if call_stream is not None:
             return call_stream(args, kwargs, options)
         if is_async and begins_when_awaited:
-            return named(_begin_and_drive(function, begin, args, kwargs, options))
+            return named(_begin_and_drive(runs, bare, begin, args, kwargs, options))
         opening = _begin(begin, args, kwargs, options)
         if opening is None:
-            return runs(*args, **kwargs)
+            return bare()(*args, **kwargs)
         activity, decision = opening[0], decide(opening[0])
         if is_async:
             driven = _drive(runs, *opening)
@@ -182,6 +197,17 @@ def wrap(
         if decision is not None:
             return answer_or_run(decision, activity, functools.partial(_run, runs, *opening))
         return _run(runs, *opening)
+
+    def bare() -> Callable[..., Any]:
+        return unrecorded(runs, guard, stand_in() if stand_in is not None else StandIn("step", name_of(function)))
+
+    def prepare(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Prepared:
+        opening = _begin(begin, args, kwargs, options)
+        if opening is None:
+            return None, bare()
+        return opening, guard(runs, opening[0]) if opening[0].interceptors else runs
+
+    call_stream = streamed(runs, prepare, nature, begins_late=begins_when_awaited) if nature is not None else None
 
     @functools.wraps(function)
     def within(*args: Any, **kwargs: Any) -> Any:
@@ -244,6 +270,8 @@ def _begin(begin: Begin, args: tuple[Any, ...], kwargs: dict[str, Any], options:
 
 
 def _run(function: Callable[..., R], activity: Activity, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+    if activity.interceptors:
+        function = intercepted(function, activity)
     with _entering:
         activity.enter()
         if activity.waits_before:
@@ -271,6 +299,8 @@ def acknowledge(activity: Activity) -> None:
 async def _drive(
     function: Callable[..., Any], activity: Activity, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
+    if activity.interceptors:
+        function = intercepted_async(function, activity)
     with _entering:
         activity.enter()
         _tasks.join_loop(activity.runtime.loops)
@@ -291,6 +321,7 @@ async def _drive(
 
 async def _begin_and_drive(
     function: Callable[..., Any],
+    bare: Callable[[], Callable[..., Any]],
     begin: Begin,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -298,5 +329,5 @@ async def _begin_and_drive(
 ) -> Any:
     opening = _begin(begin, args, kwargs, options)
     if opening is None:
-        return await function(*args, **kwargs)
+        return await bare()(*args, **kwargs)
     return await _drive(function, *opening)

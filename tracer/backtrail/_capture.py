@@ -26,7 +26,7 @@ _KEPT = {
     semconv.CHECKPOINT_VALUES,
     semconv.EFFECT_VALUE,
 }
-_WITHHELD = PAYLOAD_ATTRIBUTES - _KEPT | {semconv.QUERY}
+_WITHHELD = PAYLOAD_ATTRIBUTES - _KEPT | {semconv.QUERY, semconv.INTERCEPTED_REASON}
 # Where other instrumentation puts words: OpenInference, OpenLLMetry, Logfire, the older GenAI conventions.
 _WORDS = (
     *("gen_ai.prompt", "gen_ai.completion", "llm.", "input.", "output.", "tool.", "message.", "document."),

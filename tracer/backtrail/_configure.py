@@ -24,6 +24,7 @@ from ._content import DEFAULT_MAX_PAYLOAD_BYTES
 from ._current import get_current_client, set_current_client
 from ._foreign import join_provider, takes_span_processors
 from ._hashing import hashing_of
+from ._interceptors import Interceptor, checked
 from ._lifetime import at_exit, not_at_exit
 from ._limits import DEFAULT_MAX_QUEUE_BYTES, DEFAULT_MAX_SPOOL_BYTES, MIN_QUEUE_BYTES, OnFull
 from ._patches import remove_patches
@@ -78,6 +79,7 @@ def configure(
     track_mutations: bool = False,
     strict_roundtrip: bool = False,
     sampling: Sampling | None = None,
+    interceptors: Sequence[Interceptor] = (),
 ) -> Client:
     """Send every run from now on to a Backtrail server, and return a client for the same server.
 
@@ -105,6 +107,8 @@ def configure(
     are recorded. Without it this holds for the global provider that is set when the first run starts; if none is,
     ours is set. `exporters` get our spans too, each behind a bounded queue of its own; `span_processors` are called
     as they are.
+
+    `interceptors` are asked before and after every run, agent and step of the runs that start afterwards.
     """
     arguments = dict(locals())
     # What speaks HTTP takes longer to import than everything else; a program that only imports us does without.
@@ -120,6 +124,7 @@ def configure(
     wishes = redact if redact is None or callable(redact) or isinstance(redact, str | bool) else tuple(redact)
     named = (endpoint, service_name, api_key, service_version)
     waiting = (max_queue_bytes, on_full, spool_dir and os.fspath(spool_dir), max_spool_bytes)
+    asked = checked(interceptors)
     settings = (
         *named,
         durability,
@@ -133,6 +138,7 @@ def configure(
         track_mutations,
         strict_roundtrip,
         sampling,
+        asked,
     )
     if settings == _settings:
         return get_current_client()
@@ -156,6 +162,7 @@ def configure(
         hashing=hashing_of(key),
         withholds=capture_of(capture) == "metadata",
         track_mutations=track_mutations,
+        interceptors=asked,
     )
     is_disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if not is_disabled and capture != "none":

@@ -7,12 +7,13 @@ Each works bare, with arguments, and as a block; for functions with and without 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar, overload
 
 from ._call_context import HandedOver
 from ._calls import Decorated
 from ._capture import Capture
+from ._interceptors import Interceptor
 from ._retries import Backoff, RetryOn
 from ._spec import Spec
 from ._specs import AgentSpec, RunSpec, StepSpec
@@ -33,6 +34,7 @@ def run(
     conversation_id: str | None = None,
     input: Any = None,
     joins: bool = True,
+    interceptors: Iterable[Interceptor] = (),
 ) -> RunSpec: ...
 def run(name: Any = None, **options: Any) -> Any:
     """Record a function, or a block, as a run: the root of a trace of its own.
@@ -43,7 +45,7 @@ def run(name: Any = None, **options: Any) -> Any:
     `query` names the parameter that holds the user's words; without it, the first string is taken.
     In a block (`with run("nightly", query="…") as ctx:`) it is the words themselves.
     Where another process called, it joins that run as an agent of its name; with `joins=False` it is always
-    a run of its own.
+    a run of its own. `interceptors` are asked before and after the run and everything in it.
     """
     return _decorator_or_block(RunSpec, name, options)
 
@@ -52,7 +54,11 @@ def run(name: Any = None, **options: Any) -> Any:
 def agent(name: Callable[..., R], /) -> Decorated[R]: ...
 @overload
 def agent(
-    name: str | None = None, *, config_id: str | None = None, metadata: dict[str, Any] | None = None
+    name: str | None = None,
+    *,
+    config_id: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    interceptors: Iterable[Interceptor] = (),
 ) -> AgentSpec: ...
 def agent(name: Any = None, **options: Any) -> Any:
     """Record a function, or a block, as an agent at work. Within another agent it is a delegation.
@@ -111,6 +117,6 @@ def tool(name: Any = None, **options: Any) -> Any:
     return _decorator_or_block(StepSpec, name, {"kind": StepKind.TOOL_CALL, **options})
 
 
-def _decorator_or_block(spec: type[Spec], given: Any, options: dict[str, Any]) -> Any:
+def _decorator_or_block(spec: type[Spec[Any]], given: Any, options: dict[str, Any]) -> Any:
     is_name = given is None or isinstance(given, str)
     return spec(given, **options) if is_name else spec(None, **options)(given)

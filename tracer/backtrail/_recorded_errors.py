@@ -13,9 +13,10 @@ from contextlib import suppress
 from typing import Any
 
 from ._modules import module_name
-from .errors import RecordedError, ReplayError
+from .errors import InterceptedError, RecordedError, ReplayError
 
 _MAX_CAUSES = 8
+_OURS: tuple[type[BaseException], ...] = (InterceptedError,)  # a program cannot be asked to register these
 
 
 def as_error(given: object) -> BaseException:
@@ -86,7 +87,7 @@ def decode_error(
     """An exception that behaves in `except` clauses as the recorded one did."""
     if not isinstance(encoded, dict) or not isinstance(encoded.get("type"), str):
         raise ReplayError(f"a recorded error is not an object with a type: {str(encoded)[:80]}")
-    known = {(module_name(cls), cls.__qualname__): cls for cls in registered}
+    known = {(module_name(cls), cls.__qualname__): cls for cls in [*_OURS, *registered]}
     error = _rebuild(encoded, known, decode)
     for note in encoded.get("notes") or ():
         error.add_note(str(note))

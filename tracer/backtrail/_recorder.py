@@ -31,6 +31,7 @@ from ._span import RecordedSpan
 
 if TYPE_CHECKING:
     from ._beside import Beside
+    from ._interceptors import Interceptor
     from ._sampling import Sampler
 
 Durability = Literal["async", "sync", "exit"]
@@ -91,6 +92,7 @@ class Recorder:
     withholds: bool = False
     track_mutations: bool = False
     sampler: Sampler | None = None
+    interceptors: tuple[Interceptor, ...] = ()
 
     def start_root(self, name: str, trace_id: int, attributes: dict[str, Any], links: Sequence[Link]) -> RecordedSpan:
         if self.withholds:

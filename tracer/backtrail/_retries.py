@@ -2,7 +2,8 @@
 
     @step(retries=…, retry_on=…, backoff=…) → **Retries** → _attempts
 
-What is no failure of the step is not tried again: a cancellation, the end of the program, a replay that was refused.
+What is no failure of the step is not tried again: a cancellation, the end of the program, a stop by an interceptor,
+a replay that was refused.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import RecordedError, ReplayError
+from .errors import InterceptedError, RecordedError, ReplayError
 
 LONGEST_BACKOFF = 30.0
 
@@ -67,7 +68,7 @@ def _is_condition(retry_on: Any) -> bool:
 
 def _is_final(error: Exception) -> bool:
     # An error of the record stands for the one that was raised then, and is tried again as that was.
-    return isinstance(error, ReplayError) and not isinstance(error, RecordedError)
+    return isinstance(error, InterceptedError | ReplayError) and not isinstance(error, RecordedError)
 
 
 def _is_error_class(thing: Any) -> bool:

@@ -40,6 +40,7 @@ from ._turns import TurnClock
 from .errors import ResultNotReplayableError
 
 if TYPE_CHECKING:
+    from ._interceptors import Interceptor
     from ._replay import Replay
     from ._step_context import StepContext
     from .client import Client
@@ -84,6 +85,7 @@ class RunRuntime:
         self.lineage = Lineage.of_run(context, self.lineage_id, conversation_id)
         self.attributes = self.lineage.attributes(recorder)
         self.remembered = Remembered(self)
+        self.interceptors: tuple[Interceptor, ...] = recorder.interceptors
         self.lock = threading.RLock()
         self.root_scope = Scope()
         self.state = State()

@@ -19,6 +19,8 @@ from ._codec import encode, type_name
 from ._content import limited, payload_text
 from ._fields import copied, field_defaults, read_field
 from ._foreign import join_global_provider
+from ._intercepted import interceptors_here
+from ._interceptors import Interceptor
 from ._mutations import note_mutations
 from ._patches import install_patches
 from ._recorded_payload import recorded
@@ -54,6 +56,7 @@ def start_run(
     entrypoint: str | None = None,
     code_hash: str | None = None,
     lineage_id: str | None = None,
+    interceptors: tuple[Interceptor, ...] = (),
 ) -> RunRuntime:
     """Start the run's span and take the snapshot at seq 0. The caller makes it current."""
     recorder = current_recorder()
@@ -73,6 +76,7 @@ def start_run(
     for known in (context, handed_over):
         if known is not None:
             remember(known, runtime.remembered)
+    runtime.interceptors = (*interceptors_here(), *interceptors)
     if replayed is not None:
         replayed.run_id = runtime.run_id
     attributes = _start_attributes(runtime, input_json)

@@ -17,6 +17,7 @@ from ._identity import Frame
 
 if TYPE_CHECKING:
     from ._agent_context import AgentContext
+    from ._interceptors import Interceptor
     from ._run import RunRuntime
     from ._run_context import RunContext
     from ._step_context import StepContext
@@ -70,6 +71,11 @@ class Position(NamedTuple):
     agent: AgentContext | None
     step: StepContext | None
     scope: Scope
+
+    @property
+    def interceptors(self) -> tuple[Interceptor, ...]:
+        """Those that hold for what is called here."""
+        return (self.agent or self.runtime).interceptors
 
 
 current_position: ContextVar[Position | None] = ContextVar("backtrail_position", default=None)

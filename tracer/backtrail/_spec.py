@@ -8,34 +8,71 @@ from __future__ import annotations
 import asyncio
 import threading
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
-from typing import TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from ._boundary import never_raise
-from ._calls import Decorated, Leaving
+from ._calls import Activity, Decorated, Leaving
+from ._intercepted import Intercepted, StandIn
+from ._interception import Interception, ending, ending_if_stopped, finished, of_block
+from ._interceptors import InterceptedKind, Interceptor, checked
 from ._managers import maker_of, remade
 
 R = TypeVar("R")
+C = TypeVar("C")
 
 Place = tuple[int, object]
+
+
+@dataclass(slots=True, eq=False)
+class Begun:
+    """A block that is open. `activity` is None where nothing is recorded."""
+
+    activity: Leaving | None
+    intercepted: Intercepted | None
+    inputs: Any
+    place: Place = field(default_factory=lambda: _place())
+    interception: Interception | None = None
+
+    @property
+    def given_result(self) -> Any:
+        return self.activity.given_result if self.activity is not None else None
 
 
 class Entered:
     """What can be entered as a block, in several tasks and threads at a time, and ends what it began in each."""
 
     def __init__(self) -> None:
-        self._entered: list[tuple[Place, Leaving | None]] = []
+        self._entered: list[Begun] = []
 
-    def keep(self, activity: Leaving | None) -> None:
-        self._entered.append((_place(), activity))
+    def keep(self, activity: Leaving | None, intercepted: Intercepted | None = None, inputs: Any = None) -> None:
+        self._entered.append(Begun(activity, intercepted, inputs))
 
-    def _leave(self, error: BaseException | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        begun = self._here()
+        with ending(partial(self._end, begun), error):
+            if begun.interception is not None:
+                finished(begun.interception.after(begun.given_result, error))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        begun = self._here()
+        with ending(partial(self._end, begun), error):
+            if begun.interception is not None:
+                await begun.interception.after(begun.given_result, error)
+
+    def _here(self) -> Begun:
         # One object may be a block in several tasks and threads at a time.
         here = _place()
-        entry = next((entry for entry in reversed(self._entered) if entry[0] == here), self._entered[-1])
-        self._entered.remove(entry)
-        activity = entry[1]
+        return next((begun for begun in reversed(self._entered) if begun.place == here), self._entered[-1])
+
+    def _end(self, begun: Begun, error: BaseException | None) -> None:
+        self._entered.remove(begun)
+        activity = begun.activity
         if activity is None:
             return
         with never_raise("ending a recording"):
@@ -44,21 +81,14 @@ class Entered:
             else:
                 activity.leave_failed(error)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._leave(error)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._leave(error)
+class Spec(Entered, Generic[C]):
+    """What the three have in common: methods of every kind can be decorated, and blocks have interceptors."""
 
-
-class Spec(Entered):
-    """What the three have in common: methods of every kind can be decorated, and blocks end what they began."""
-
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, interceptors: Iterable[Interceptor] = ()) -> None:
         super().__init__()
         self._name = name
+        self._interceptors = checked(interceptors)
 
     @abstractmethod
     def _decorate(self, function: Callable[..., R]) -> Decorated[R]:
@@ -72,6 +102,37 @@ class Spec(Entered):
         if (make := maker_of(function)) is not None:
             return cast("Decorated[R]", remade(make, self._decorate(function.__wrapped__)))  # type: ignore[attr-defined]
         return self._decorate(function)
+
+    @abstractmethod
+    def _open(self) -> C:
+        """Begin a block, keep what was begun, and give what `as` names."""
+
+    def _keep(self, activity: Activity, inputs: Any = None) -> None:
+        self.keep(activity, activity, inputs)
+
+    def _keep_nothing(self, kind: InterceptedKind, inputs: Any = None) -> None:
+        self.keep(None, StandIn(kind, self._name or kind, self._interceptors), inputs)
+
+    def __enter__(self) -> C:
+        given, begun = self._begin(waits=False)
+        if begun.interception is not None:
+            with ending_if_stopped(partial(self._end, begun)):
+                finished(begun.interception.before())
+        return given
+
+    async def __aenter__(self) -> C:
+        given, begun = self._begin(waits=True)
+        if begun.interception is not None:
+            with ending_if_stopped(partial(self._end, begun)):
+                await begun.interception.before()
+        return given
+
+    def _begin(self, *, waits: bool) -> tuple[C, Begun]:
+        given = self._open()
+        begun = self._here()
+        if begun.intercepted is not None:
+            begun.interception = of_block(begun.intercepted, begun.inputs, waits=waits)
+        return given, begun
 
 
 def _place() -> Place:

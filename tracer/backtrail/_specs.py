@@ -8,7 +8,8 @@ is up to the scheduler. Our bookkeeping stands inside `never_raise`; the user's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._agent_context import AgentContext
@@ -29,6 +30,8 @@ from ._calls import Decorated, Opening, RunCall, acknowledge, is_coroutine_funct
 from ._capture import Capture, capture_of
 from ._codec import encode
 from ._detached import detached_position
+from ._intercepted import StandIn
+from ._interceptors import Interceptor
 from ._modules import module_name, name_of, qualname_of
 from ._replayed_step import attend
 from ._retries import Backoff, RetryOn, retries_of
@@ -39,6 +42,7 @@ from ._signature import Signature
 from ._spec import Spec
 from ._step_context import StepContext
 from ._steps import SideEffect, StepKind, StepPlan
+from ._streams import nature_of
 from ._unrecorded import Unrecorded
 
 if TYPE_CHECKING:
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class RunSpec(Spec):
+class RunSpec(Spec[RunContext]):
     """What `run(…)` makes: decorate with it, or `with run("nightly") as ctx:`."""
 
     def __init__(
@@ -61,8 +65,9 @@ class RunSpec(Spec):
         input: Any = None,
         joins: bool = True,
         client: Client | None = None,
+        interceptors: Iterable[Interceptor] = (),
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, interceptors)
         check_context(context)
         self._client = client
         self._query = query
@@ -86,6 +91,7 @@ class RunSpec(Spec):
             if current is not None and self._joins and current.runtime.is_entrance(current):
                 context = context_for(context_of(given), current.context) if given is not None else None
                 agent = join_as_agent(current, name, context, opening["state"], inputs)
+                agent.interceptors += self._interceptors
                 args, kwargs = swapped(given, agent.run_context, args, kwargs)
                 return agent, *signature.inject(args, kwargs, agent.provide)
             runtime = start_run(
@@ -96,12 +102,14 @@ class RunSpec(Spec):
                 **opening,
                 entrypoint=entrypoint,
                 code_hash=signature.code_hash,
+                interceptors=self._interceptors,
             )
             call = RunCall(runtime)
             args, kwargs = swapped(given, runtime.context, args, kwargs)
             return call, *signature.inject(args, kwargs, call.provide)
 
-        return wrap(function, begin, begins_when_awaited=True)
+        stand_in = partial(StandIn, "run", name, self._interceptors)
+        return wrap(function, begin, stand_in=stand_in, begins_when_awaited=True)
 
     def _open(self) -> RunContext:
         current = current_position.get()
@@ -110,8 +118,9 @@ class RunSpec(Spec):
         with never_raise("starting a run"):
             if current is not None and self._joins and current.runtime.is_entrance(current):
                 agent = join_as_agent(current, self._name or "run", context_of(given), opening["state"], self._input)
+                agent.interceptors += self._interceptors
                 agent.enter()
-                self.keep(agent)
+                self._keep(agent, self._input)
                 return agent.run_context
             runtime = start_run(
                 self._name or "run",
@@ -119,29 +128,29 @@ class RunSpec(Spec):
                 query=self._query or "",
                 input_json=encode(self._input).json,
                 **opening,
+                interceptors=self._interceptors,
             )
             runtime.client = self._client
             call = RunCall(runtime)
             call.enter()
-            self.keep(call)
+            self._keep(call, self._input)
             return runtime.context
-        self.keep(None)
+        self._keep_nothing("run", self._input)
         return context_of(given) or RunContext()
 
-    def __enter__(self) -> RunContext:
-        return self._open()
 
-    async def __aenter__(self) -> RunContext:
-        return self._open()
-
-
-class AgentSpec(Spec):
+class AgentSpec(Spec[AgentContext]):
     """What `agent(…)` makes: decorate with it, or `with agent("researcher") as me:`."""
 
     def __init__(
-        self, name: str | None = None, *, config_id: str | None = None, metadata: dict[str, Any] | None = None
+        self,
+        name: str | None = None,
+        *,
+        config_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        interceptors: Iterable[Interceptor] = (),
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, interceptors)
         self._config_id = config_id
         self._metadata = metadata
 
@@ -164,28 +173,28 @@ class AgentSpec(Spec):
                 metadata=self._metadata,
                 input_json=signature.without_defaults(encode(inputs).json),
             )
+            activity.interceptors += self._interceptors
             args, kwargs = swapped(given, activity.run_context, args, kwargs)
             return activity, *signature.inject(args, kwargs, activity.provide)
 
         # An agent that is called outside a run is one.
-        return wrap(function, begin, outside=lambda wrapper: RunSpec(name)(wrapper))
+        stand_in = partial(StandIn, "agent", name, self._interceptors)
+        return wrap(function, begin, stand_in=stand_in, outside=lambda wrapper: RunSpec(name)(wrapper))
 
-    def __enter__(self) -> AgentContext:
+    def _open(self) -> AgentContext:
         with never_raise("starting an agent"):
             position = current_position.get()
             if position is not None:
                 agent = plan_agent(position, self._name or "agent", config_id=self._config_id, metadata=self._metadata)
+                agent.interceptors += self._interceptors
                 agent.enter()
-                self.keep(agent)
+                self._keep(agent)
                 return agent
-        self.keep(None)
+        self._keep_nothing("agent")
         return plan_agent(detached_position(), self._name or "agent")
 
-    async def __aenter__(self) -> AgentContext:
-        return self.__enter__()
 
-
-class StepSpec(Spec):
+class StepSpec(Spec[StepContext]):
     """What `step(…)` makes: decorate with it, or `with step("search", kind="tool") as this:`."""
 
     def __init__(
@@ -246,7 +255,7 @@ class StepSpec(Spec):
             if position is None:
                 return None
             if is_unrecorded:
-                unrecorded = Unrecorded(position)
+                unrecorded = Unrecorded(position, name)
                 return unrecorded, *signature.inject(args, kwargs, unrecorded.provide)
             if plan is None:
                 plan = self._plan(name, signature)
@@ -257,10 +266,12 @@ class StepSpec(Spec):
 
         body = None
         if self._retries is not None:
-            body = repeated(function, self._retries, is_async=is_coroutine_function(function))
-        return wrap(function, begin, body=body, stream=self._stream)
+            is_async = is_coroutine_function(function)
+            gives_items = nature_of(function, self._stream, is_async=is_async) is not None
+            body = repeated(function, self._retries, is_async=is_async, gives_items=gives_items)
+        return wrap(function, begin, stand_in=partial(StandIn, "step", name), body=body, stream=self._stream)
 
-    def __enter__(self) -> StepContext:
+    def _open(self) -> StepContext:
         if self._retries is not None:
             raise TypeError("a block runs once; retries= is for a decorated function")
         position = current_position.get() if self._capture != "none" else None
@@ -270,15 +281,12 @@ class StepSpec(Spec):
             if position is not None:
                 activity = plan.begin(position, self._input)
         if activity is None:
-            self.keep(None)
+            self._keep_nothing("step", self._input)
             return plan.begin(detached_position(), None)
         attend(activity)
         with never_raise("starting a step"):
             activity.enter()
             if activity.waits_before:
                 acknowledge(activity)
-        self.keep(activity)
+        self._keep(activity, self._input)
         return activity
-
-    async def __aenter__(self) -> StepContext:
-        return self.__enter__()

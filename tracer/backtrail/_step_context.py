@@ -31,6 +31,7 @@ from ._tool_context import ToolContext
 if TYPE_CHECKING:
     from ._agent_context import AgentContext
     from ._chunks import Chunks
+    from ._interceptors import Interceptor
     from ._run import RunRuntime
     from ._steps import StepPlan
 
@@ -49,6 +50,7 @@ class StepContext(Block):
         "call",
         "cost_usd",
         "deltas",
+        "interceptors",
         "plan",
         "span",
         "status",
@@ -67,6 +69,7 @@ class StepContext(Block):
         super().__init__()
         self.plan = plan
         self.agent_context = agent
+        self.interceptors: tuple[Interceptor, ...] = agent.interceptors
         self.call = call
         self.status = "open"
         self.deltas: list[dict[str, Any]] | None = None
@@ -179,6 +182,10 @@ class StepContext(Block):
             if recorder.sink is not None:
                 recorder.sink.opened(self.span)
         return self.span
+
+    @property
+    def given_result(self) -> Any:
+        return self._given
 
     @property
     def waits_before(self) -> bool:

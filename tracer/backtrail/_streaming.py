@@ -194,7 +194,7 @@ async def generate_async(
 ) -> AsyncGenerator[Any, Any]:
     """The same for an async generator function."""
     recording, body = await open_body()
-    step: Awaitable[Any] | None = _first_step(body)
+    step: Awaitable[Any] | None = first_step(body)
     value: Any = None
     thrown: BaseException | None = None
     while step is not None:
@@ -223,7 +223,7 @@ async def generate_async(
         step, value = resume(value), None
 
 
-def _first_step(body: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+def first_step(body: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
     # The loop is to know the outer generator alone: closing both when it shuts down, it would find the body running.
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(firstiter=None, finalizer=_is_ours)

@@ -22,7 +22,7 @@ from ._stream_objects import ServedAsyncIterator, ServedIterator, follow
 from ._streaming import NotRecorded, Recording, Streaming, generate, generate_async
 
 if TYPE_CHECKING:
-    from ._calls import Activity, Begin, Opening
+    from ._calls import Activity, Opening, Prepared
     from ._decision import Decision
     from ._replayed_stream import ReplayedStream
 
@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 Function = Callable[..., Any]
 Call = Callable[[tuple[Any, ...], dict[str, Any], dict[str, Any]], Any]
+Prepare: TypeAlias = "Callable[[tuple[Any, ...], dict[str, Any], dict[str, Any]], Prepared]"
 Planned: TypeAlias = "tuple[Activity | None, Callable[[], Any]]"
 Plan: TypeAlias = Callable[[], Planned]
 
@@ -55,17 +56,17 @@ def nature_of(function: Function, stream: bool | None = None, *, is_async: bool 
     return ("async stream" if is_async else "stream") if stream else None
 
 
-def streamed(function: Function, begin: Begin, nature: Nature, *, begins_late: bool) -> Call:
-    """What a call does. `begin` is asked at the call; if it `begins_late`, as a run does, when the first item is."""
+def streamed(function: Function, prepare: Prepare, nature: Nature, *, begins_late: bool) -> Call:
+    """What a call does. `prepare` begins it at the call; if it `begins_late`, as a run does, with the first item."""
     match nature:
         case "generator":
-            return _generator_call(function, begin, generate, _open, begins_late=begins_late)
+            return _generator_call(function, prepare, generate, _open, begins_late=begins_late)
         case "async generator":
-            return _generator_call(function, begin, generate_async, _open_async, begins_late=begins_late)
+            return _generator_call(function, prepare, generate_async, _open_async, begins_late=begins_late)
         case "stream":
-            return _object_call(function, begin)
+            return _object_call(prepare)
         case "async stream":
-            return _async_object_call(function, begin)
+            return _async_object_call(function, prepare)
 
 
 def mark(function: Function, nature: Nature | None) -> Function:
@@ -91,10 +92,10 @@ _HEEDS_OPCODES = _flagged(cast("FunctionType", lambda: 1), inspect.CO_GENERATOR)
 
 
 def _generator_call(
-    function: Function, begin: Begin, drive: Function, open_body: Function, *, begins_late: bool
+    function: Function, prepare: Prepare, drive: Function, open_body: Function, *, begins_late: bool
 ) -> Call:
     def call(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
-        plan: Plan = functools.partial(_planned, function, begin, args, kwargs, options)
+        plan: Plan = functools.partial(_planned, prepare, args, kwargs, options)
         if not begins_late:
             activity, make_body = plan()
             body = make_body()
@@ -121,10 +122,8 @@ def _drop(held: _Held) -> None:
         held.stream.drop()
 
 
-def _planned(
-    function: Function, begin: Begin, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
-) -> Planned:
-    opening = begin(args, kwargs, options)
+def _planned(prepare: Prepare, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Planned:
+    opening, function = prepare(args, kwargs, options)
     if opening is None:
         return None, functools.partial(function, *args, **kwargs)
     return opening[0], functools.partial(function, *opening[1], **opening[2])
@@ -181,9 +180,9 @@ async def _answer_in_turn(decision: Decision, activity: Any) -> ReplayedStream |
 # --- Functions that return a stream -------------------------------------------------------------------------
 
 
-def _object_call(function: Function, begin: Begin) -> Call:
+def _object_call(prepare: Prepare) -> Call:
     def call(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
-        opening = begin(args, kwargs, options)
+        opening, function = prepare(args, kwargs, options)
         if opening is None:
             return function(*args, **kwargs)
         decision, run = decide(opening[0]), functools.partial(_run, function, *opening)
@@ -208,9 +207,9 @@ def _run(function: Function, activity: Activity, args: tuple[Any, ...], kwargs: 
     return follow(stream, result)
 
 
-def _async_object_call(function: Function, begin: Begin) -> Call:
-    async def answer_or_drive_stream(decision: Decision | None, opening: Opening) -> Any:
-        body = _drive(function, *opening)
+def _async_object_call(function: Function, prepare: Prepare) -> Call:
+    async def answer_or_drive_stream(decision: Decision | None, runs: Function, opening: Opening) -> Any:
+        body = _drive(runs, *opening)
         if decision is None:
             return await body
         if not _is_of_stream(decision):
@@ -226,10 +225,10 @@ def _async_object_call(function: Function, begin: Begin) -> Call:
         return ServedAsyncIterator(replayed)
 
     def call(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
-        opening = begin(args, kwargs, options)
+        opening, runs = prepare(args, kwargs, options)
         if opening is None:
-            return function(*args, **kwargs)
-        coroutine: Any = answer_or_drive_stream(decide(opening[0]), opening)
+            return runs(*args, **kwargs)
+        coroutine: Any = answer_or_drive_stream(decide(opening[0]), runs, opening)
         coroutine.__qualname__ = qualname_of(function)
         return coroutine
 

@@ -9,18 +9,21 @@ from typing import Any
 
 from ._calls import provide
 from ._detached import detached_position
+from ._intercepted import StandIn
 from ._run import RunRuntime
 from ._scope import Position
 from ._step_context import StepContext
 from ._steps import StepPlan
 
 
-class Unrecorded:
+class Unrecorded(StandIn):
     """One call of a step that leaves nothing behind. Steps within it are those of whoever called it."""
 
     waits_before = waits_after = False
+    given_result = None
 
-    def __init__(self, position: Position) -> None:
+    def __init__(self, position: Position, name: str) -> None:
+        super().__init__("step", name)
         self._position = position
         self.runtime: RunRuntime = position.runtime
 
@@ -33,3 +36,6 @@ class Unrecorded:
     def leave(self, result: Any) -> None: ...
     def leave_block(self) -> None: ...
     def leave_failed(self, error: BaseException) -> None: ...
+    def pause(self) -> None: ...
+    def come_back(self, within: None) -> None: ...
+    def leave_stream(self, chunks: Any, result: Any, error: BaseException | None) -> None: ...

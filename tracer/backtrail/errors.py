@@ -17,6 +17,7 @@
     │   ├── ContextClassError            the text holds a context of another class
     │   ├── MissingServiceError          a service that no text can hold was not given; see `.names`
     │   └── ContextLimitError            a child below max_depth, or a retry beyond max_retries
+    ├── InterceptedError                 an interceptor stopped a run, an agent or a step
     ├── ApiError                         the server refused a request
     ├── MissingPackageError              an extra is not installed; the message names it
     └── ServerUnreachableError           nobody answers at the endpoint
@@ -115,6 +116,19 @@ class ContextLimitError(ContextError):
     """The context allows no deeper delegation, or no further retry. Ask `can_delegate` or `can_retry` first."""
 
 
+class InterceptedError(BacktrailError):
+    """An interceptor stopped a call, or kept its result back: `.reason` says why, `.phase` when, `.interceptor` who."""
+
+    def __init__(self, reason: str, *, phase: str = "", interceptor: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.phase = str(phase)  # plain text: a recording gives it back
+        self.interceptor = interceptor
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.interceptor}, {self.phase.replace('_', ' ')})"
+
+
 class ApiError(BacktrailError):
     """The server refused a request; `.status` is its HTTP status, the message its own words."""
 
@@ -141,6 +155,7 @@ __all__ = [
     "ContextError",
     "ContextLimitError",
     "ContextTextError",
+    "InterceptedError",
     "LiveCallBlockedError",
     "LocalServerError",
     "MissingPackageError",

@@ -159,6 +159,11 @@ ATTEMPT_ERROR = "backtrail.attempt.error"  # payload
 ATTEMPT_BACKOFF_MS = "backtrail.attempt.backoff_ms"  # int: how long it was waited before this try
 ATTEMPT_GAVE_UP = "backtrail.attempt.gave_up"  # why no other try followed: exhausted, not_retryable, deadline
 
+# --- Run, agent or step that an interceptor stopped -----------------------------------------------------
+INTERCEPTED_BY = "backtrail.intercepted.by"  # the interceptor's class
+INTERCEPTED_PHASE = "backtrail.intercepted.phase"  # before_run, after_run, before_agent and so on
+INTERCEPTED_REASON = "backtrail.intercepted.reason"
+
 # --- State, checkpoints, effects ------------------------------------------------------------------------
 STATE_DELTAS = "backtrail.state.deltas"  # payload
 STATE_ROOT = "backtrail.state.root"

@@ -55,7 +55,11 @@ def capture_spans(
     capture: Capture = "all",
     track_mutations: bool = False,
 ) -> Iterator[CapturedSpans]:
-    """Record into a list instead of sending. Ids count from 1; each look at the clock is one second later."""
+    """Record into a list instead of sending. Ids count from 1; each look at the clock is one second later.
+
+    What `configure()` said of interceptors holds here too: they are the program's behaviour.
+    """
+    previous, was_strict = current_recorder(), never_raise.is_strict
     spans = CapturedSpans()
     seconds = itertools.count()
     recorder = Recorder(
@@ -69,8 +73,8 @@ def capture_spans(
         hashing=hashing_of(hash_key),
         withholds=capture_of(capture) == "metadata",
         track_mutations=track_mutations,
+        interceptors=previous.interceptors,
     )
-    previous, was_strict = current_recorder(), never_raise.is_strict
     set_current_recorder(recorder)
     never_raise.is_strict = strict
     try:

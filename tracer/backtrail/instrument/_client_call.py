@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from backtrail._boundary import never_raise
 from backtrail._calls import Opening, wrap
+from backtrail._interception import INPUTS
 from backtrail._scope import current_position
 from backtrail._step_context import StepContext
 from backtrail._steps import StepPlan
@@ -71,6 +72,12 @@ async def _send_async(call: ClientCall[T]) -> Any:
     return call.keep(await call.send())
 
 
+def _inputs(call: ClientCall[Any]) -> dict[str, Any]:
+    return call.inputs
+
+
+setattr(_send, INPUTS, _inputs)
+setattr(_send_async, INPUTS, _inputs)
 call_as_step: Callable[[ClientCall[Any]], Any] = wrap(_send, _begin)
 call_as_step_async: Callable[[ClientCall[Any]], Awaitable[Any]] = cast(Any, wrap(_send_async, _begin))
 stream_as_step: Callable[[ClientCall[Any]], Any] = wrap(_send, _begin, stream=True)
