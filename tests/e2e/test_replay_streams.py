@@ -22,6 +22,17 @@ def no_detach_line(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert [record.message for record in caplog.records if "detach" in record.message] == []
 
 
+async def recorded(client: Client, run_id: str, name: str) -> None:
+    """A stream that the event loop closes may end after its run, and is readable a moment later."""
+    await asyncio.sleep(0.01)
+    backtrail.flush()
+    for _ in range(50):
+        if name in {step.name for step in client.get_replay_bundle(run_id).steps if step.status == "completed"}:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"the stream {name} of run {run_id} did not become readable")
+
+
 @dataclass
 class Word:
     text: str
@@ -138,6 +149,7 @@ async def test_a_stream_that_was_dropped_before_the_failing_step_is_served(clien
 
     with pytest.raises(TimeoutError):
         await handle()
+    await recorded(client, log.run_id, "words")
     result = await client.replay(log.mended(), handle)
 
     assert (result.value, log.read(), result.divergences) == (1, ["send"], [])
@@ -168,7 +180,7 @@ async def test_a_consumer_that_broke_over_an_item_gets_the_whole_stream_anew(cli
     with pytest.raises(ValueError, match="mistake"):
         await handle()
     gc.collect()
-    await asyncio.sleep(0.05)
+    await recorded(client, log.run_id, "words")
     result = await client.replay(log.mended(), handle)
 
     assert result.value == 6
