@@ -1,5 +1,6 @@
 """Runs that were redacted when they were recorded: what a replay still can do, and how it says what it cannot."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -150,3 +151,31 @@ async def test_state_is_whole_while_the_program_runs_and_is_folded_with_keyed_ha
 
     mails = client.get_state(log.run_id).values["run"]["mails"]
     assert [mail["$t"] for mail in mails] == ["redacted", "redacted"]
+
+
+async def test_a_run_of_which_only_metadata_was_recorded_has_a_tree_and_sizes_and_is_not_replayed(
+    client: Client, log: Log, server: RunningServer
+) -> None:
+    @backtrail.step
+    async def find(words: str, ctx: RunContext) -> str:
+        ctx.set_state("seen", [words])
+        ctx.set_state("seen", [words, words])
+        return words
+
+    @backtrail.run
+    async def handle(query: str, ctx: RunContext) -> str:
+        log.run_id = ctx.run.run_id
+        return await find(query)
+
+    backtrail.configure(endpoint=server.url, service_name="replay-tests", capture="metadata")
+    assert await handle("grim tale") == "grim tale"
+    backtrail.flush()
+    await settled(client, log.run_id)
+
+    run = client.request("GET", f"/api/v1/runs/{log.run_id}")
+    trace = client.request("GET", f"/api/v1/traces/{log.run_id}")
+    assert json.loads(run)["steps_total"] == 1
+    assert [place.key for place in client.get_state(log.run_id).truncated] == ["seen"]
+    assert b"grim tale" not in run + trace
+    with pytest.raises(ReplayError, match="does not hold the run's input"):
+        await client.replay(log.run_id, handle)
