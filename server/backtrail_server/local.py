@@ -27,6 +27,7 @@ from backtrail_server.folder import make_folder
 from backtrail_server.own_threads import OwnThreads
 from backtrail_server.process import KEEP_ALIVE_SECONDS, new_loop
 from backtrail_server.settings import Settings, describe
+from backtrail_store import abandon_engine
 
 HOST = "127.0.0.1"
 THREAD = "backtrail-server"
@@ -76,6 +77,12 @@ class LocalServer:
         _servers.discard(self)
         self._server.should_exit = True
         self._thread.join(timeout)
+
+    def stop_at_exit(self, timeout: float) -> None:
+        """As `stop`; an engine that is still at work then does not keep the process."""
+        self.stop(timeout)
+        if self._thread.is_alive():
+            abandon_engine()
 
     def leave(self) -> None:
         """In a forked child: without this, its parent's port would stay open as long as the child lives."""

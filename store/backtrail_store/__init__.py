@@ -7,6 +7,7 @@ Tables: `otlp_in` and `span_in` (doors that keep nothing), `spans` (one row a sp
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from backtrail_store.abandoned import abandon_engine
 from backtrail_store.client import Address, ClientPool, parse_address
 from backtrail_store.errors import (
     BatchRefused,
@@ -39,6 +40,7 @@ __all__ = [
     "StoreUnavailable",
     "TraceReader",
     "UnknownStoreScheme",
+    "abandon_engine",
     "open_store",
 ]
 

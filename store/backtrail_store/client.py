@@ -23,6 +23,7 @@ from clickhouse_connect.driver.exceptions import (
     ProgrammingError,
 )
 
+from backtrail_store.abandoned import may_be_abandoned
 from backtrail_store.errors import (
     StoreError,
     StoreInUse,
@@ -30,7 +31,6 @@ from backtrail_store.errors import (
     StoreUnavailable,
     UnknownStoreScheme,
 )
-from backtrail_store.forked import keep_from_children
 
 DEFAULT_DATABASE = "backtrail"
 
@@ -102,7 +102,7 @@ def _connect_embedded(folder: Path) -> Client:
         client = create_client(interface="chdb", path=str(folder))
     except (ProgrammingError, DatabaseError, RuntimeError) as exc:
         raise StoreInUse(f"The folder {folder} does not open; another process may own it: {_first_line(exc)}") from exc
-    keep_from_children(client)
+    may_be_abandoned(client)
     return client
 
 

@@ -103,6 +103,24 @@ with backtrail.init_local("../trail") as client:
     assert names == ["first", "last", "theirs"]
 
 
+def test_a_program_ends_well_while_the_engine_is_at_work_and_nothing_is_lost(working: Path) -> None:
+    run(
+        """
+from backtrail import _local_client
+_local_client.EXIT_SECONDS = 0.0  # as if the insert took longer than an exit may
+backtrail.init_local("../trail")
+for number in range(100):
+    handle("word " * 1000)
+"""
+    )
+
+    assert run(
+        """
+print(json.dumps(len(backtrail.init_local("../trail").runs(limit=200).runs)))
+"""
+    ) == [100]
+
+
 def test_what_a_killed_program_recorded_is_there_for_the_next_one(working: Path) -> None:
     process = start('backtrail.init_local("../trail"); handle("kept"); backtrail.flush(); os.kill(os.getpid(), 9)')
     process.communicate(timeout=60)

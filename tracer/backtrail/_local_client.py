@@ -26,6 +26,7 @@ from .errors import LocalServerError, ServerNotInstalledError
 
 ENTRY_POINT_GROUP = "backtrail.local"
 STOP_SECONDS = 4.0
+EXIT_SECONDS = 1.0  # of the five that an exit may take, the SDK may have used four; what is in the inbox stays there
 
 
 class Server(Protocol):
@@ -35,6 +36,7 @@ class Server(Protocol):
 
     def settle(self, timeout: float) -> None: ...
     def stop(self, timeout: float) -> None: ...
+    def stop_at_exit(self, timeout: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,9 +50,9 @@ class _Serving:
         """Not in a forked child."""
         return self.pid == os.getpid()
 
-    def stop(self) -> None:
+    def stop_at_exit(self) -> None:
         if self.is_ours:
-            self.server.stop(STOP_SECONDS)
+            self.server.stop_at_exit(EXIT_SECONDS)
 
 
 _serving: _Serving | None = None
@@ -104,7 +106,7 @@ def _serving_from(folder: Path) -> _Serving:
     except Exception as error:
         raise LocalServerError(str(error) or type(error).__name__) from error
     _serving = _Serving(folder, server)
-    at_exit(_serving.stop)  # before configure() does, because the last that was said is the first that is done
+    at_exit(_serving.stop_at_exit)  # before configure() does, because the last that was said is the first that is done
     return _serving
 
 
@@ -122,5 +124,5 @@ def _stop() -> None:
     serving, _serving = _serving, None
     if has_active_client() and isinstance(client := get_current_client(), LocalClient) and client._serving is serving:
         shutdown()
-    serving.stop()
-    not_at_exit(serving.stop)
+    serving.server.stop(STOP_SECONDS)
+    not_at_exit(serving.stop_at_exit)

@@ -1,8 +1,9 @@
-"""The embedded engine and `os.fork`: a child inherits its memory without its threads, and must not touch it again.
+"""The embedded engine, left alone: in a forked child, and at the end of a process that cannot wait for it.
 
-    client → **forked** → os.fork
+    client → **abandoned** → os.fork, the end of the process
 
-Closing a connection, or just ending the process, would wait for those threads for ever.
+A child inherits the engine's memory without its threads: closing a connection, or just ending, would wait for them for
+ever. A process that ends while the engine is at work would crash in the engine's destructors.
 """
 
 import ctypes
@@ -15,14 +16,15 @@ _clients: "WeakSet[Client]" = WeakSet()
 _is_engine_loaded = False  # and stays so: closing the last connection ends none of its threads
 
 
-def keep_from_children(client: Client) -> None:
-    """For a client of the embedded engine."""
+def may_be_abandoned(client: Client) -> None:
+    """For each client of the embedded engine."""
     global _is_engine_loaded
     _is_engine_loaded = True
     _clients.add(client)
 
 
-def _let_go() -> None:
+def abandon_engine() -> None:
+    """From here on nothing is asked of it or waited for; this process has to end without it."""
     for client in list(_clients):
         _forget_connection(client)
     if _is_engine_loaded:
@@ -47,4 +49,4 @@ def _end_without_destructors() -> None:
         libc.__cxa_atexit(libc.fflush, None, None)
 
 
-os.register_at_fork(after_in_child=_let_go)
+os.register_at_fork(after_in_child=abandon_engine)
