@@ -25,14 +25,15 @@ def complain(about: str, message: str, *arguments: object, error: BaseException 
 
 
 class never_raise:
-    """Complain of what goes wrong in the block, and go on."""
+    """Complain of what goes wrong in the block, and go on. What it `lets` through is meant for the user."""
 
-    __slots__ = ("doing",)
+    __slots__ = ("doing", "lets")
 
     is_strict = False
 
-    def __init__(self, doing: str) -> None:
+    def __init__(self, doing: str, *, lets: tuple[type[Exception], ...] = ()) -> None:
         self.doing = doing
+        self.lets = lets
 
     def __enter__(self) -> None:
         return None
@@ -40,7 +41,7 @@ class never_raise:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
         if kind is None:
             return False
-        if not issubclass(kind, Exception) or never_raise.is_strict:
+        if not issubclass(kind, Exception) or never_raise.is_strict or issubclass(kind, self.lets):
             return False
         message = "%s failed; the recording is incomplete, your program is not affected"
         complain(self.doing, message, self.doing, error=error)

@@ -112,13 +112,15 @@ def _take(position: Position, name: str, extra: dict[str, Any] | None) -> Checkp
 
 
 def _acknowledged(position: Position, taken: Checkpoint, is_durable: bool) -> Checkpoint:
-    if not position.runtime.recorder.is_sent(position.runtime.trace_id):
-        return taken
-    if not is_durable and position.runtime.recorder.sink is not None:
-        message = f"checkpoint {taken.name or taken.checkpoint_id} was not acknowledged by the server"
-        if never_raise.is_strict:
-            raise CheckpointError(message)
-        logger.warning("%s; it will be sent when the server is back", message)
+    recorder = position.runtime.recorder
+    with never_raise("waiting for a checkpoint", lets=(CheckpointError,)):
+        if not recorder.is_sent(position.runtime.trace_id):
+            return taken
+        if not is_durable and recorder.sink is not None:
+            message = f"checkpoint {taken.name or taken.checkpoint_id} was not acknowledged by the server"
+            if never_raise.is_strict:
+                raise CheckpointError(message)
+            logger.warning("%s; it will be sent when the server is back", message)
     return replace(taken, is_durable=is_durable)
 
 

@@ -13,10 +13,14 @@ from ._checkpoint import snapshot
 from ._content import json_text, payload_text
 from ._scope import Position
 from ._state_value import StateValue
+from .errors import ReplayError
 
 if TYPE_CHECKING:
     from ._run import RunRuntime
     from ._step_context import StepContext
+
+
+_reading = never_raise("reading state", lets=(ReplayError,))
 
 
 def set_state(runtime: RunRuntime, scope: str, key: str, value: Any, position: Position | None) -> None:
@@ -32,23 +36,25 @@ def set_state(runtime: RunRuntime, scope: str, key: str, value: Any, position: P
 
 
 def delete_state(runtime: RunRuntime, scope: str, key: str, position: Position | None) -> None:
-    key = runtime.recorder.redaction.name(key)
     with never_raise("deleting state"), runtime.lock:
+        key = runtime.recorder.redaction.name(key)
         own = runtime.state.own(scope)
         record_delta(runtime, own, runtime.state.delete(own, key), position)
         runtime.state.hide(scope, key)
 
 
 def get_state(runtime: RunRuntime, scope: str, key: str, default: Any) -> Any:
-    key = runtime.recorder.redaction.name(key)
-    with runtime.lock:
-        value = runtime.state.look_up(scope, key)
-    return default if value is None else value.read()
+    with _reading:
+        with runtime.lock:
+            value = runtime.state.look_up(scope, runtime.recorder.redaction.name(key))
+        return default if value is None else value.read()
+    return default
 
 
 def has_state(runtime: RunRuntime, scope: str, key: str) -> bool:
-    with runtime.lock:
+    with _reading, runtime.lock:
         return runtime.state.look_up(scope, runtime.recorder.redaction.name(key)) is not None
+    return False
 
 
 def record_delta(runtime: RunRuntime, scope: str, operations: list[dict[str, Any]], position: Position | None) -> None:

@@ -231,10 +231,13 @@ class RunRuntime:
     def start_agent(
         self, position: Position, name: str, config_id: str | None, metadata: dict[str, Any] | None
     ) -> AgentContext:
-        agent = _agents.plan_agent(position, name, config_id=config_id, metadata=metadata)
+        from ._detached import detached_position
+
         with never_raise("starting an agent"):
+            agent = _agents.plan_agent(position, name, config_id=config_id, metadata=metadata)
             agent.start()
-        return agent
+            return agent
+        return _agents.plan_agent(detached_position(), name)
 
     def is_entrance(self, position: Position) -> bool:
         """Whether a run that starts here is a part of this one. Only where another process called: see _joined."""

@@ -44,6 +44,7 @@ from ._step_context import StepContext
 from ._steps import SideEffect, StepKind, StepPlan
 from ._streams import nature_of
 from ._unrecorded import Unrecorded
+from .errors import ReplayError
 
 if TYPE_CHECKING:
     from .client import Client
@@ -275,15 +276,15 @@ class StepSpec(Spec[StepContext]):
         if self._retries is not None:
             raise TypeError("a block runs once; retries= is for a decorated function")
         position = current_position.get() if self._capture != "none" else None
-        plan = self._plan(self._name or "step", None)
-        activity: StepContext | None = None
-        with never_raise("starting a step"):
+        name, activity = self._name or "step", None
+        with never_raise("naming a step", lets=(ReplayError,)):
             if position is not None:
-                activity = plan.begin(position, self._input)
+                planned = self._plan(name, None).begin(position, self._input)
+                attend(planned)
+                activity = planned
         if activity is None:
             self._keep_nothing("step", self._input)
-            return plan.begin(detached_position(), None)
-        attend(activity)
+            return self._plan(name, None).begin(detached_position(), None)
         with never_raise("starting a step"):
             activity.enter()
             if activity.waits_before:

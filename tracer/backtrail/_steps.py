@@ -17,6 +17,7 @@ from opentelemetry.trace import SpanKind
 
 from . import semconv
 from ._agent_context import AgentContext
+from ._boundary import never_raise
 from ._capture import Capture, capture_of, withhold
 from ._codec import type_name
 from ._content import limited
@@ -25,6 +26,7 @@ from ._replayed_step import attend, find_result
 from ._scope import Position
 from ._step_context import StepContext
 from ._tasks import framed
+from .errors import ReplayError
 
 SideEffect = Literal["none", "idempotent", "unsafe"]
 
@@ -184,10 +186,14 @@ class StepPlan:
 
 def step_by_hand(position: Position, name: str, kind: StepKind | str, inputs: Any) -> StepContext:
     """A step of `start_step`: its span starts now, and it is current only if used as a block."""
-    step = StepPlan(name, kind).begin(position, inputs)
-    attend(step)
-    step.start()
-    return step
+    from ._detached import detached_position
+
+    with never_raise("starting a step", lets=(ReplayError,)):
+        step = StepPlan(name, kind).begin(position, inputs)
+        attend(step)
+        step.start()
+        return step
+    return StepPlan(name, kind).begin(detached_position(), None)
 
 
 async def find_step_result(position: Position, name: str, inputs: Any) -> tuple[bool, Any]:

@@ -18,11 +18,12 @@ from types import TracebackType
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
+from ._boundary import never_raise
 from ._scope import Position, current_position
 
 T = TypeVar("T")
 
-
+_framing = never_raise("naming a task or thread")
 _tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
 _factories: WeakKeyDictionary[AbstractEventLoop, _LoopFactory] = WeakKeyDictionary()
 
@@ -41,15 +42,17 @@ class _LoopFactory:
         position = current_position.get()
         if position is None:
             return self._make(loop, coroutine, arguments)
-        context: contextvars.Context | None = arguments.get("context")
-        if context is None:
-            arguments["context"] = context = contextvars.copy_context()
-        # In a context the program made for the task, our position may be another or none: then that is meant.
-        if context.get(current_position) is position:
-            name = getattr(coroutine, "__qualname__", type(coroutine).__qualname__)
-            context.run(current_position.set, within(position, "task", name))
+        with _framing:
+            context: contextvars.Context | None = arguments.get("context")
+            if context is None:
+                arguments["context"] = context = contextvars.copy_context()
+            # In a context the program made for the task, our position may be another or none: then that is meant.
+            if context.get(current_position) is position:
+                name = getattr(coroutine, "__qualname__", type(coroutine).__qualname__)
+                context.run(current_position.set, within(position, "task", name))
         task = self._make(loop, coroutine, arguments)
-        _tasks.add(task)
+        with _framing:
+            _tasks.add(task)
         return task
 
     def _make(self, loop: AbstractEventLoop, coroutine: Any, arguments: dict[str, Any]) -> Any:
@@ -136,7 +139,9 @@ class Branch:
     """`with ctx.branch("eu"):` names the scope of the steps in the block."""
 
     def __init__(self, position: Position, key: str) -> None:
-        self._inner = within(position, "branch", position.runtime.recorder.redaction.name(key))
+        self._inner = position
+        with _framing:
+            self._inner = within(position, "branch", position.runtime.recorder.redaction.name(key))
         self._opened: contextvars.Token[Position | None] | None = None
 
     def __enter__(self) -> None:
@@ -158,9 +163,10 @@ class Branch:
 def _carried(
     position: Position, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Callable[[], T]:
-    name = getattr(function, "__qualname__", type(function).__qualname__)
     context = contextvars.copy_context()
-    context.run(current_position.set, within(position, "thread", name))
+    with _framing:
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        context.run(current_position.set, within(position, "thread", name))
     return functools.partial(context.run, functools.partial(function, *args, **kwargs))
 
 
