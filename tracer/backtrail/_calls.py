@@ -10,25 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from . import _runs, _tasks
-from ._block import Block, Within
+from . import _tasks
 from ._boundary import never_raise
 from ._call_context import HandedOver, check_context
+from ._coroutines import is_coroutine_function, mark_coroutine
 from ._intercepted import StandIn
 from ._intercepted_streams import guard_of
 from ._interception import intercepted, intercepted_async, unrecorded
 from ._modules import name_of, qualname_of
 from ._replayed_step import answer_or_drive, answer_or_run, decide
 from ._roundtrip import recorded_copy, roundtrip
-from ._scope import Position, current_position
+from ._scope import current_position
 from ._streams import mark, nature_of, streamed
 
 if TYPE_CHECKING:
+    from ._block import Within
     from ._chunks import Chunks
     from ._interceptors import Interceptor
     from ._run import RunRuntime
@@ -96,61 +95,6 @@ class Activity(Leaving, Protocol):
 Opening = tuple[Any, tuple[Any, ...], dict[str, Any]]
 Begin = Callable[[tuple[Any, ...], dict[str, Any], dict[str, Any]], Opening | None]
 Prepared = tuple[Opening | None, Callable[..., Any]]
-
-
-class RunCall(Block):
-    """A run as an activity: it makes itself current, and itself the parent of what follows."""
-
-    waits_before = waits_after = False
-
-    def __init__(self, runtime: RunRuntime) -> None:
-        super().__init__()
-        self.runtime = runtime
-        self.span = runtime.span
-        self.interceptors = runtime.interceptors
-        self._position = Position(runtime, runtime.context, None, None, runtime.root_scope)
-
-    @property
-    def given_result(self) -> Any:
-        return self.runtime.given_result[0] if self.runtime.given_result is not None else None
-
-    def provide(self, cls: type) -> Any:
-        return provide(self._position, cls)
-
-    def enter(self) -> None:
-        self.become_current(self._position, self.runtime.span)
-        _tasks.begin_in_task()
-        _tasks.join_loop(self.runtime.loops)
-
-    def leave(self, result: Any) -> None:
-        self.exit()
-        _runs.finish(self.runtime, result)
-
-    def leave_block(self) -> None:
-        self.leave(None)
-
-    def leave_failed(self, error: BaseException) -> None:
-        self.exit()
-        _runs.finish_failed(self.runtime, error)
-
-    def leave_stream(self, chunks: Chunks, result: Any, error: BaseException | None) -> None:
-        self.exit()
-        _runs.finish_stream(self.runtime, chunks, error)
-
-
-def provide(position: Position, cls: type) -> Any:
-    """The current context of this class, or None."""
-    from ._agent_context import AgentContext
-    from ._run_context import RunContext
-    from ._tool_context import ToolContext
-
-    if issubclass(cls, RunContext):
-        return position.context if isinstance(position.context, cls) else None
-    if issubclass(cls, ToolContext):
-        return ToolContext.at(position)
-    if issubclass(cls, AgentContext):
-        return position.agent or position.runtime.default_agent()
-    return position.step
 
 
 def wrap(
@@ -243,24 +187,6 @@ def _check_options(options: dict[str, Any]) -> None:
     if unknown:
         raise TypeError(f"with_options() got an unexpected keyword argument {min(unknown)!r}")
     check_context(options.get("context"))
-
-
-def mark_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Have frameworks see the plain `def` for what it returns."""
-    if sys.version_info >= (3, 12):
-        return inspect.markcoroutinefunction(function)
-    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
-    return function
-
-
-def is_coroutine_function(function: Callable[..., Any]) -> bool:
-    """Whether calling it gives a coroutine: an `async def`, or something of ours around one."""
-    if inspect.iscoroutinefunction(getattr(type(function), "__call__", None)):  # noqa: B004  (an object's own method)
-        return True
-    if sys.version_info >= (3, 12):
-        return inspect.iscoroutinefunction(function)
-    marker = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
-    return inspect.iscoroutinefunction(function) or getattr(function, "_is_coroutine", None) is marker
 
 
 def _begin(begin: Begin, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Opening | None:

@@ -26,15 +26,17 @@ from ._call_context import (
     query_of,
     swapped,
 )
-from ._calls import Decorated, Opening, RunCall, acknowledge, is_coroutine_function, wrap
+from ._calls import Decorated, Opening, acknowledge, wrap
 from ._capture import Capture, capture_of
 from ._codec import encode
+from ._coroutines import is_coroutine_function
 from ._detached import detached_position
 from ._intercepted import StandIn
 from ._interceptors import Interceptor
 from ._modules import module_name, name_of, qualname_of
 from ._replayed_step import attend
 from ._retries import Backoff, RetryOn, retries_of
+from ._run_call import RunCall
 from ._run_context import RunContext
 from ._runs import start_run
 from ._scope import current_position

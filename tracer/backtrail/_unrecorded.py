@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._calls import provide
 from ._detached import detached_position
 from ._intercepted import StandIn
 from ._run import RunRuntime
+from ._run_call import provide
 from ._scope import Position
 from ._step_context import StepContext
 from ._steps import StepPlan
