@@ -1,10 +1,13 @@
 """Interceptors: asked before and after every run, agent and step, and their no is final."""
 
 import asyncio
+import contextvars
 import copy
 import json
+import multiprocessing
 import pickle
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +28,8 @@ from backtrail import (
 )
 from backtrail._codec import encode
 from backtrail._recorded_errors import decode_error, encode_error
+from backtrail._scope import current_position
+from backtrail._sent import Sender
 from backtrail._steps import StepPlan
 from backtrail.instrument._client_call import ClientCall, call_as_step
 from backtrail.testing import CapturedSpans, capture_spans
@@ -677,6 +682,41 @@ def test_a_run_that_another_process_called_is_asked_for_as_a_run(spans: Captured
 
     with backtrail.extract(caller()), pytest.raises(InterceptedError, match="not from outside"):
         handle("where?")
+
+
+@backtrail.step
+def work_elsewhere() -> str:
+    return "done elsewhere"
+
+
+class NoSteps(Interceptor):
+    def intercept(self, phase: Phase, context: InterceptContext) -> InterceptResult | None:
+        return InterceptResult.stop("no steps") if phase is Phase.BEFORE_STEP else None
+
+
+def test_interceptors_hold_in_a_process_the_run_goes_on_in() -> None:
+    @backtrail.run(interceptors=[NoSteps()])
+    def handle() -> str:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(work_elsewhere).result()
+
+    with capture_spans(), pytest.raises(InterceptedError, match="no steps"):
+        handle()
+
+
+def test_one_that_cannot_go_along_lets_nothing_go_on_there(spans: CapturedSpans) -> None:
+    class Local(Interceptor):
+        def intercept(self, phase: Phase, context: InterceptContext) -> None: ...
+
+    @backtrail.run(interceptors=[Local()])
+    def handle() -> str:
+        position = current_position.get()
+        assert position is not None
+        sent = pickle.loads(pickle.dumps(Sender(position).send(work_elsewhere)))
+        return str(contextvars.Context().run(sent))
+
+    with pytest.raises(InterceptedError, match="cannot be asked in another process"):
+        handle()
 
 
 def test_a_stop_comes_back_from_a_recording_and_from_another_process_as_what_it_was() -> None:

@@ -23,6 +23,7 @@ from ._boundary import never_raise
 from ._caller import Caller
 from ._done import DONE, Done
 from ._foreign import join_global_provider
+from ._interceptors import Interceptor
 from ._patches import install_patches
 from ._recorder import Recorder, current_recorder, new_process
 from ._run import RunInfo, RunRuntime, active_runs
@@ -35,7 +36,7 @@ from ._state import State
 class JoinedRuntime(RunRuntime):
     """What this process keeps of a run that began in another."""
 
-    def __init__(self, recorder: Recorder, caller: Caller) -> None:
+    def __init__(self, recorder: Recorder, caller: Caller, interceptors: tuple[Interceptor, ...] | None = None) -> None:
         context = RunContext(query=caller.lineage.query)
         # A process of its own even beside others in this one: each counts its spans from 1.
         recorder = replace(recorder, process=new_process())
@@ -51,6 +52,8 @@ class JoinedRuntime(RunRuntime):
         self.state = State(recorder.process)
         self.seq = caller.seq
         self.span = _elsewhere(recorder, caller)
+        if interceptors is not None:
+            self.interceptors = interceptors
         self.calling_agent = self._calling_agent(caller)
         active_runs.setdefault(self.trace_id, self)
 
@@ -92,12 +95,13 @@ class JoinedRuntime(RunRuntime):
         return DONE
 
 
-def join_run(caller: Caller) -> JoinedRuntime:
+def join_run(caller: Caller, interceptors: tuple[Interceptor, ...] | None = None) -> JoinedRuntime:
+    """Join it, with the caller's own interceptors, or with those of this process."""
     recorder = current_recorder()
     install_patches()
     if recorder.joins_global_provider:
         join_global_provider(recorder)
-    return JoinedRuntime(recorder, caller)
+    return JoinedRuntime(recorder, caller, interceptors)
 
 
 def _elsewhere(recorder: Recorder, caller: Caller) -> RecordedSpan:

@@ -20,12 +20,23 @@ from ._baggage import PREFIX
 from ._boundary import complain, never_raise
 from ._caller import Caller, remote_frames
 from ._configure import configure, configured_with, is_configured
+from ._interceptors import InterceptContext, Interceptor, InterceptResult, Phase
 from ._joined import Join, JoinedRuntime, join_run
 from ._scope import Position
 
 _DELIVERY_SECONDS = 2.0
 # What a program has besides us in its own process; the rest says what may leave it, and is needed or nothing is sent.
-_OF_THIS_PROCESS = ("tracer_provider", "exporters", "span_processors")
+_OF_THIS_PROCESS = ("tracer_provider", "exporters", "span_processors", "interceptors")
+
+
+class OutOfReach(Interceptor):
+    """Stands for one that cannot be pickled: where it cannot be asked, nothing goes on."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def intercept(self, phase: Phase, context: InterceptContext) -> InterceptResult:
+        return InterceptResult.stop(f"{self._name} cannot be asked in another process, because it cannot be pickled")
 
 
 class Sent:
@@ -37,12 +48,14 @@ class Sent:
         caller: Caller,
         settings: dict[str, Any] | None,
         beside: dict[str, str],
+        interceptors: tuple[Interceptor, ...],
         is_last: bool,
     ) -> None:
         self._function = function
         self._caller = caller
         self._settings = settings
         self._beside = beside
+        self._interceptors = interceptors
         self._is_last = is_last
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -66,7 +79,7 @@ class Sent:
             context = Context()
             for name, value in self._beside.items():
                 context = baggage.set_baggage(name, value, context)
-            runtime = join_run(self._caller)
+            runtime = join_run(self._caller, self._interceptors)
             join = Join(runtime, context)
             join.enter()
             return runtime, join
@@ -89,6 +102,7 @@ class Sender:
         self._is_first = True
         self._settings = _portable_settings()
         self._beside = {name: str(value) for name, value in baggage.get_all().items() if not name.startswith(PREFIX)}
+        self._interceptors = tuple(map(_within_reach, position.interceptors))
         self._is_last = is_last
 
     def send(self, function: Callable[..., Any]) -> Sent:
@@ -99,7 +113,7 @@ class Sender:
                 number = scope.count("remote")
             caller = replace(caller, frames=remote_frames(scope.frames, number))
         self._is_first = False
-        return Sent(function, caller, self._settings, self._beside, self._is_last)
+        return Sent(function, caller, self._settings, self._beside, self._interceptors, self._is_last)
 
 
 def _portable_settings() -> dict[str, Any] | None:
@@ -114,6 +128,10 @@ def _portable_settings() -> dict[str, Any] | None:
             complain("settings of one process", message, name)
             return None
     return portable
+
+
+def _within_reach(interceptor: Interceptor) -> Interceptor:
+    return interceptor if _is_portable(interceptor) else OutOfReach(type(interceptor).__qualname__)
 
 
 def _is_portable(value: object) -> bool:
