@@ -5,8 +5,8 @@
        ├─ back_up, remove      tools: ask the context what is allowed, and how patient to be
        └─ caretaker "home/old" … and hands each folder within to a caretaker of its own, one deeper
 
-Nobody passes the context on and nobody counts: a tool gets it by naming its type, and a delegated agent gets one
-that says its own task and depth. The spans say the same.
+An interceptor at the door asks the same context who comes in. Nobody passes the context on and nobody counts: a tool
+gets it by naming its type, and a delegated agent gets one that says its own task and depth. The spans say the same.
 
     python -m examples.typed_contexts
 """
@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from backtrail import Client, agent, now_utc, run, tool
+from backtrail import Client, InterceptContext, Interceptor, InterceptResult, Phase, agent, now_utc, run, tool
 from backtrail._answers import Run
 from backtrail.contexts import ExecutionContext
-from backtrail.errors import ContextLimitError
+from backtrail.errors import ContextLimitError, InterceptedError
 from examples.recorded_here import newest, recorded_here
 
 FILES = ["home/letter.txt", "home/a.tmp", "home/old/b.tmp", "home/old/1999/c.tmp", "home/old/1999/jan/d.tmp"]
@@ -82,7 +82,16 @@ def caretaker(folder: str, ctx: HomeContext) -> list[str]:
     return report
 
 
-@run
+class Doorkeeper(Interceptor):
+    """Asked before and after every run, agent and step; what is stopped here never begins."""
+
+    def intercept(self, phase: Phase, context: InterceptContext) -> InterceptResult:
+        if phase is Phase.BEFORE_RUN and not context.run_context.may("enter"):
+            return InterceptResult.stop(f"{context.run_context.user_id} may not come in")
+        return InterceptResult.continue_()
+
+
+@run(interceptors=[Doorkeeper()])
 def tidy_up(request: str) -> list[str]:
     return caretaker("home")
 
@@ -92,6 +101,8 @@ def patiently(request: str, context: HomeContext) -> list[str]:
     while True:
         try:
             return tidy_up(request, context=context)
+        except InterceptedError as stop:
+            return [f"stopped: {stop.reason}"]
         except TimeoutError as error:
             print(f"  {error}")
             try:
@@ -110,10 +121,11 @@ def lineage(client: Client, run: Run) -> Iterator[str]:
 
 
 def main() -> None:
-    everything = frozenset({"delete"})
+    guest, everything = frozenset({"enter"}), frozenset({"enter", "delete"})
     late = now_utc() - timedelta(seconds=1)
     requests = {
-        "may not delete": HomeContext("ada", "acme", Storage(1)),
+        "may not even come in": HomeContext("zoe", "acme", Storage(1)),
+        "may not delete": HomeContext("ada", "acme", Storage(1), guest),
         "may, but not deep": HomeContext("bob", "acme", Storage(1), everything, max_depth=1),
         "may, at the second try": HomeContext("eve", "initech", Storage(12), everything, max_retries=2),
         "may, but too late": HomeContext("dan", "initech", Storage(1), everything, deadline=late),

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 SEEN = {
     "typed_contexts": [
+        "stopped: zoe may not come in",
         "home/a.tmp: ada of acme may not delete",
         "home/old/1999: left, nobody may go deeper than 1",
         "home: backed up within 15 s",

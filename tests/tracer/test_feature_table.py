@@ -14,6 +14,10 @@ import pytest
 import backtrail
 from backtrail import (
     AgentContext,
+    InterceptContext,
+    InterceptedError,
+    InterceptResult,
+    Phase,
     RunContext,
     StepContext,
     StepKind,
@@ -164,6 +168,30 @@ def test_a_injected_ctx_also_with_none_as_default() -> None:
     first, _, third = spans.of_kind("step")
     assert (first.attributes or {})[semconv.STEP_INPUT] == '{"query":"lamps"}'
     assert (first.attributes or {})[semconv.STEP_INPUT_HASH] == (third.attributes or {})[semconv.STEP_INPUT_HASH]
+
+
+def test_a_interceptor_context_run_context() -> None:
+    class PermissionInterceptor(backtrail.Interceptor):
+        async def intercept(self, phase: Phase, context: InterceptContext) -> InterceptResult:
+            if not context.run_context.may("use_agent"):
+                return InterceptResult.stop("Permission denied")
+            return InterceptResult.continue_()
+
+    @backtrail.agent
+    def agent(task: str) -> str:
+        return f"{task}: done"
+
+    @backtrail.run(interceptors=[PermissionInterceptor()])
+    def main(task: str) -> str:
+        return agent(task)
+
+    with capture_spans() as spans:
+        assert main("Tidy up.", context=UserContext("u1", permissions={"use_agent"})) == "Tidy up.: done"
+        with pytest.raises(InterceptedError) as stop:
+            main("Tidy up.", context=UserContext("u2"))
+
+    assert (stop.value.reason, stop.value.phase) == ("Permission denied", Phase.BEFORE_RUN)
+    assert (spans[-1].attributes or {})[semconv.INTERCEPTED_REASON] == "Permission denied"
 
 
 async def test_a_subagent_propagation() -> None:
