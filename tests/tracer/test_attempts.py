@@ -14,6 +14,7 @@ from opentelemetry.trace import StatusCode
 
 import backtrail
 from backtrail import RunContext, StepContext, semconv
+from backtrail._attempts import Attempt
 from backtrail._retries import LONGEST_BACKOFF, retries_of
 from backtrail.errors import RecordedError, ReplayDivergenceError
 from backtrail.testing import CapturedSpans, capture_spans
@@ -365,6 +366,31 @@ def test_the_words_of_a_failed_try_stay_away_where_those_of_the_step_do(spans: C
     assert handle() == len("up at call 2")
     assert attempts(spans)[0] == (1, "failed", None, None)
     assert "patient" not in "".join(span.to_json() for span in spans)
+
+
+def test_a_try_whose_recording_fails_is_a_try_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    flaky, start = Flaky(2), Attempt.enter
+
+    def enter(self: Attempt) -> None:
+        if flaky.calls == 1:
+            raise RuntimeError("a bug of ours")
+        start(self)
+
+    monkeypatch.setattr(Attempt, "enter", enter)
+
+    @backtrail.step(retries=2, backoff=0)
+    def fetch() -> str:
+        return flaky()
+
+    @backtrail.run
+    def handle() -> str:
+        return fetch()
+
+    with capture_spans(strict=False) as spans:
+        assert handle() == "up at call 3"
+    assert [status[:2] for status in attempts(spans)] == [(1, "failed"), (3, "completed")]
+    numbers = sorted(attributes(span)[semconv.NUMBER] for span in spans)
+    assert numbers == list(range(1, len(numbers) + 1))
 
 
 def test_retries_hold_outside_a_run_too() -> None:

@@ -82,6 +82,7 @@ class Tries:
 
     def begin(self) -> None:
         self._n += 1
+        self._attempt = None
         with _beginning:
             if self._step is not None:
                 self._attempt = Attempt(self._step, self._n, self.pause)
