@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -244,7 +245,8 @@ def follow(raise_at: Place | None = None) -> tuple[object, Follower]:
     follower = Follower(raise_at)
     _last_line.clear()
     with capture_spans(strict=False), followed(follower):
-        came_to = outcome()
+        # What was current and is not given back, because the giving back was broken, stays in here.
+        came_to = copy_context().run(outcome)
     return came_to, follower
 
 
