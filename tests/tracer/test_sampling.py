@@ -1,11 +1,13 @@
 """Runs are sent whole or not at all: some by chance, and those that turned out worth it."""
 
-from collections.abc import Iterator
+import gc
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
 import backtrail
-from backtrail import RunContext, Sampling
+from backtrail import RunContext, Sampling, _sampling
 from backtrail._recorder import current_recorder
 from backtrail._sampling import MAX_HELD_BYTES
 from backtrail.semconv import KIND
@@ -147,3 +149,83 @@ def test_without_sampling_nothing_stands_before_the_processor(receiver: Receiver
     backtrail.configure(receiver.url)
 
     assert current_recorder().sampler is None
+
+
+def within_ten_seconds(work: Callable[[], object]) -> bool:
+    """Whether it was done by then; what waits for ever ends with the tests."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(10)
+    return not thread.is_alive()
+
+
+def test_a_stream_that_is_collected_while_a_span_is_held_back_ends_there(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @backtrail.step
+    def items() -> Iterator[int]:
+        yield from (1, 2)
+
+    def size_of(span: object) -> int:
+        gc.collect()  # as it may happen at any moment
+        return 1
+
+    monkeypatch.setattr(_sampling, "size_of", size_of)
+    backtrail.configure(receiver.url, sampling=Sampling(rate=0.0))
+
+    @backtrail.run
+    def drop_a_stream() -> None:
+        stream = items()
+        next(stream)
+        circle: list[object] = [stream]
+        circle.append(circle)
+        del stream, circle
+        look_up("lamp")
+
+    assert within_ten_seconds(drop_a_stream)
+
+
+def test_a_run_that_waits_for_room_holds_no_other_run(receiver: Receiver) -> None:
+    backtrail.configure(receiver.url, sampling=Sampling(rate=0.0), max_queue_bytes=65_536, on_full="block")
+    receiver.may_answer.clear()
+
+    @backtrail.run
+    def fail() -> None:
+        for _ in range(100):
+            look_up("lamp")
+        raise KeyError
+
+    failing = threading.Thread(target=lambda: pytest.raises(KeyError, fail))
+    failing.start()
+    while not (queue_is_full := len(current_recorder().sink.inner._queue._spans) > 10) and failing.is_alive():  # type: ignore[union-attr]
+        pass
+
+    assert queue_is_full
+    assert within_ten_seconds(lambda: answer("lamp"))
+    assert failing.is_alive()
+    receiver.may_answer.set()
+    failing.join()
+
+
+def test_a_long_run_that_is_dropped_stays_dropped_however_many_follow(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sampling, "_DROPPED_REMEMBERED", 3)
+    backtrail.configure(receiver.url, sampling=Sampling(rate=0.0, keep_failed=False))
+
+    with backtrail.run("long"):
+        for _ in range(10):
+            answer("lamp")
+        look_up("lamp")
+
+    assert kinds(receiver) == []
+
+
+def test_a_run_that_is_open_when_the_program_ends_is_sent(receiver: Receiver) -> None:
+    backtrail.configure(receiver.url, sampling=Sampling(rate=0.0))
+
+    with backtrail.run("cut off"):
+        look_up("lamp")
+        backtrail.shutdown()
+
+    assert {"pending", "step"} <= set(kinds(receiver))

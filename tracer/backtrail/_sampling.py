@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from ._lifetime import in_forked_child
 from ._recorder import SpanSink
+from ._run import active_runs
 from ._size import size_of
 from ._span import RecordedSpan
 
@@ -85,13 +86,17 @@ class _Held:
     bytes: int = 0
 
 
+_NOTHING = _Held()
+
+
 class Sampler:
     """A sink before the sink: sends, holds or drops a span by its run."""
 
     def __init__(self, sampling: Sampling, sink: SpanSink) -> None:
         self._sampling = sampling
         self.inner = sink
-        self._lock = threading.Lock()
+        # Re-entrant: the garbage collector may end a span on a thread that is in here.
+        self._lock = threading.RLock()
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._held_bytes = 0
         self._dropped: OrderedDict[int, None] = OrderedDict()
@@ -113,14 +118,15 @@ class Sampler:
             self.keep(trace_id)
             return
         with self._lock:
-            if (held := self._held.pop(trace_id, None)) is not None:
-                self._held_bytes -= held.bytes
+            if trace_id in self._held:
+                self._let_go(trace_id)
                 self._drop(trace_id)
 
     def keep(self, trace_id: int) -> None:
         """Send what was held of this run, and all that follows."""
         with self._lock:
-            self._send_held(trace_id)
+            spans = self._let_go(trace_id)
+        self._send(spans)
 
     def is_sent(self, trace_id: int) -> bool:
         """Whether it is certain by now that the run is sent."""
@@ -128,7 +134,7 @@ class Sampler:
 
     def renew(self) -> None:
         """Begin anew in a forked process: what is undecided is its parent's to send."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for trace_id in self._held:
             self._drop(trace_id)
         self._held.clear()
@@ -138,13 +144,20 @@ class Sampler:
         # What is recorded of it after its end is dropped as well, as long as it is remembered.
         self._dropped[trace_id] = None
         if len(self._dropped) > _DROPPED_REMEMBERED:
-            self._dropped.popitem(last=False)
+            oldest, _ = self._dropped.popitem(last=False)
+            if oldest in active_runs:
+                self._dropped[oldest] = None
 
-    def _send_held(self, trace_id: int) -> None:
-        if (held := self._held.pop(trace_id, None)) is not None:
-            self._held_bytes -= held.bytes
-            for span in held.spans:
-                self.inner.on_end(span)
+    def _let_go(self, trace_id: int) -> list[ReadableSpan]:
+        """What was held of a run is held no more."""
+        held = self._held.pop(trace_id, _NOTHING)
+        self._held_bytes -= held.bytes
+        return held.spans
+
+    def _send(self, spans: list[ReadableSpan]) -> None:
+        # Without the lock: a full queue may let the program wait, and the exporting thread comes here as well.
+        for span in spans:
+            self.inner.on_end(span)
 
     # --- The sink ---------------------------------------------------------------------------------
 
@@ -153,18 +166,24 @@ class Sampler:
         if trace_id in self._held or trace_id in self._dropped:
             with self._lock:
                 if (held := self._held.get(trace_id)) is not None:
-                    return self._hold(held, span)
-                if trace_id in self._dropped:
-                    return None
+                    spans = self._hold(held, span)
+                elif trace_id in self._dropped:
+                    spans = []
+                else:
+                    spans = [span]
+            return self._send(spans)
         return self.inner.on_end(span)
 
-    def _hold(self, held: _Held, span: ReadableSpan) -> None:
+    def _hold(self, held: _Held, span: ReadableSpan) -> list[ReadableSpan]:
+        """What is to be sent instead, where too much is held."""
         size = size_of(span)
         held.spans.append(span)
         held.bytes += size
         self._held_bytes += size
+        spans: list[ReadableSpan] = []
         while self._held_bytes > MAX_HELD_BYTES:
-            self._send_held(next(iter(self._held)))
+            spans += self._let_go(next(iter(self._held)))
+        return spans
 
     def opened(self, span: RecordedSpan) -> None:
         self.inner.opened(span)
@@ -179,6 +198,9 @@ class Sampler:
         return self.inner.secure(timeout)
 
     def shutdown(self) -> None:
+        """A run that is still open will never say what it came to: rather too many than a gap."""
+        for trace_id in list(self._held):
+            self.keep(trace_id)
         self.inner.shutdown()
 
     def lost_of(self, trace_id: int) -> int:
