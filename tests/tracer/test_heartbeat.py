@@ -1,5 +1,7 @@
 """A run that is open lets the server hear of it, once in a while and cheaply, however long its one step takes."""
 
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,10 +10,14 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import backtrail
-from backtrail import inject
+from backtrail import RunContext, Sampling, inject
 from backtrail._delivery import OtlpDelivery
+from backtrail._heartbeat import Heartbeat
+from backtrail._losses import Losses
 from backtrail._processor import Processor
 from backtrail._recorder import Recorder, SpanSink, current_recorder, set_current_recorder
+from backtrail._sampling import Sampler
+from backtrail._scope import current_position
 from backtrail.testing import capture_spans
 from tests.tracer.receiver import Receiver, receiving
 
@@ -115,6 +121,60 @@ def test_a_run_that_came_from_another_process_is_heard_of_here_as_well(receiver:
         long_step(receiver)
 
     assert {span.trace_id.hex() for span in beats(receiver)} == {run_id}
+
+
+def test_a_second_part_of_a_run_is_heard_of_when_the_first_is_over(receiver: Receiver) -> None:
+    headers: dict[str, str] = {}
+    backtrail.run(name="caller")(lambda: inject(headers))()
+
+    with backtrail.extract(headers):
+        known_to_a_task = current_position.get()
+    with backtrail.extract(headers):
+        long_step(receiver)
+
+    assert known_to_a_task is not None
+
+
+def test_a_run_that_may_still_be_dropped_is_not_heard_of_until_it_is_sent(receiver: Receiver) -> None:
+    sink = current_recorder().sink
+    assert sink is not None
+    backtrail.run(name="before it")(lambda: None)()
+    sampler = Sampler(Sampling(rate=0.0), sink)
+    set_current_recorder(Recorder(sink=sampler, sampler=sampler))
+
+    @backtrail.run
+    def held_back_at_first(ctx: RunContext) -> None:
+        time.sleep(3 * HEARTBEAT)
+        sampler.keep(int(ctx.run.run_id, 16))
+        kept = time.time_ns()
+        long_step(receiver)
+        assert beats(receiver)[0].end_time_unix_nano > kept
+
+    held_back_at_first()
+
+
+def test_runs_that_start_in_other_threads_are_no_trouble(processor: Processor) -> None:
+    set_current_recorder(Recorder())
+    heartbeat = Heartbeat(processor, Losses(), 1e-9)
+    end = time.monotonic() + 1.5
+    quick = backtrail.run(name="quick")(lambda: time.sleep(0.001))
+
+    def start_runs() -> None:
+        while time.monotonic() < end:
+            quick()
+
+    switched_after = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=start_runs) for _ in range(20)]
+    try:
+        for thread in threads:
+            thread.start()
+        while time.monotonic() < end:
+            heartbeat.beat()
+    finally:
+        sys.setswitchinterval(switched_after)
+        for thread in threads:
+            thread.join()
 
 
 def test_nothing_is_said_to_a_server_that_is_away(receiver: Receiver) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,6 +146,27 @@ def test_a_run_ends_where_it_began_when_the_settings_change_on_its_way(receiver:
         assert time.monotonic() < deadline, "the end of the run did not arrive"
         time.sleep(0.01)
     assert receiver.names().count("work") == 2
+
+
+def test_settings_that_were_replaced_in_a_run_are_gone_after_it(receiver: Receiver, other: Receiver) -> None:
+    @backtrail.run
+    def moving(number: int) -> None:
+        work("first")
+        backtrail.configure(other.url, service_name=f"{number}")
+        work("second")
+
+    for number in range(5):
+        backtrail.configure(receiver.url, service_name=f"{number}")
+        moving(number)
+
+    def leftovers() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("backtrail-")]
+
+    deadline = time.monotonic() + 10
+    while len(leftovers()) > 1:
+        assert time.monotonic() < deadline, f"still there: {leftovers()}"
+        time.sleep(0.01)
+    assert receiver.names().count("work") == 10
 
 
 def test_our_requests_are_not_in_the_users_log(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:

@@ -25,13 +25,13 @@ from ._current import get_current_client, set_current_client
 from ._foreign import join_provider, takes_span_processors
 from ._hashing import hashing_of
 from ._interceptors import Interceptor, checked
-from ._lifetime import at_exit, not_at_exit
+from ._lifetime import at_exit
 from ._limits import DEFAULT_MAX_QUEUE_BYTES, DEFAULT_MAX_SPOOL_BYTES, MIN_QUEUE_BYTES, OnFull
+from ._outlived import stop, stop_after_its_runs
 from ._patches import remove_patches
 from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
 from ._redaction import Redact, redaction_of
 from ._roundtrip import roundtrip
-from ._run import runtimes
 from ._sampling import Sampler, Sampling
 
 if TYPE_CHECKING:
@@ -194,8 +194,7 @@ def configure(
     set_current_recorder(recorder)
     set_current_client(client)
     _settings, _arguments = settings, arguments
-    if not any(run.recorder.sink is previous.sink and run.status == "open" for run in list(runtimes)):
-        _stop(previous, recorder)
+    stop_after_its_runs(previous)
     return client
 
 
@@ -219,21 +218,12 @@ def shutdown() -> None:
     """
     global _settings, _arguments
     remove_patches()
-    _stop(current_recorder(), None)
+    recorder = current_recorder()
     set_current_recorder(Recorder())
+    stop(recorder)
     roundtrip.is_on = False
     set_current_client(None)
     _settings = _arguments = None
-
-
-def _stop(recorder: Recorder, successor: Recorder | None) -> None:
-    if recorder.sink is not None:
-        recorder.sink.shutdown()
-        not_at_exit(recorder.sink.shutdown)
-    if recorder.beside is not None:
-        kept = successor.beside.outlets if successor is not None and successor.beside is not None else ()
-        recorder.beside.stop_all_but(kept)
-        not_at_exit(recorder.beside.shutdown)
 
 
 def _traces_endpoint(endpoint: str | None) -> str:

@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from . import semconv
 from ._losses import PROCESS_KIND, Losses
 from ._recorder import Recorder, SpanSink, current_recorder, innermost
-from ._run import RunRuntime, active_runs
+from ._run import RunRuntime, active_runs, runtimes
 from ._span import SCOPE
 
 HEARTBEAT_SECONDS = 30.0
@@ -51,7 +51,7 @@ class Heartbeat:
         if now < self._look_at:
             return
         self._look_at = now + self._seconds / _LOOKS
-        runs = {run.trace_id: run for run in list(active_runs.values()) if self._is_ours(run)}
+        runs = {run.trace_id: run for run in runtimes() if self._is_ours(run)}
         self._last = {trace_id: self._last.get(trace_id, now) for trace_id in runs}
         for trace_id, run in runs.items():
             if now - self._last[trace_id] >= self._seconds * (1 - 1 / _LOOKS):
@@ -72,7 +72,9 @@ class Heartbeat:
                 loss.told = count
 
     def _is_ours(self, run: RunRuntime) -> bool:
-        return run.status == "open" and innermost(run.recorder.sink) is self._sink
+        # The server knows nothing yet of a run that may still be dropped.
+        is_sent = run.recorder.is_sent(run.trace_id)
+        return run.status == "open" and is_sent and innermost(run.recorder.sink) is self._sink
 
     def _record(self, recorder: Recorder, near: SpanContext, start_time: int) -> ReadableSpan:
         # What makes a row's place has to be the same each time, also where parts of a run come and go in one process.

@@ -24,6 +24,7 @@ from ._caller import Caller
 from ._done import DONE, Done
 from ._foreign import join_global_provider
 from ._interceptors import Interceptor
+from ._outlived import run_ended
 from ._patches import install_patches
 from ._recorder import Recorder, current_recorder, new_process
 from ._run import RunInfo, RunRuntime, active_runs
@@ -87,6 +88,7 @@ class JoinedRuntime(RunRuntime):
         _tasks.leave_loops(self.loops)
         if self.recorder.durability != "async":
             self.recorder.flush(5.0)
+        run_ended(self.recorder)
 
     def fail(self, error: BaseException) -> Done:
         """Only this part of the run: whether the whole run fails is the caller's to say."""

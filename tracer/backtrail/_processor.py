@@ -8,6 +8,7 @@ dropped), the heartbeat (what is open), and the spool, if there is a folder for 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from weakref import WeakSet
@@ -63,6 +64,7 @@ class Processor:
 
     def _set_up(self, interval: float, max_queue_bytes: int, on_full: OnFull, heartbeat: float | None) -> None:
         self._is_shut_down = False
+        self._has_ended = threading.Event()
         self._told_lost = 0
         self._losses = Losses()
         self._steps = OpenSteps(is_watched=interval < _SECONDS_UNWATCHED)
@@ -79,6 +81,7 @@ class Processor:
         self._begin()
         if was_shut_down:
             self._is_shut_down = True
+            self._has_ended.set()
             self._queue.close()
         self._delivery.renew()
         if self._spool is not None:
@@ -144,8 +147,16 @@ class Processor:
     def shutdown(self, timeout: float = EXIT_SECONDS) -> None:
         """Deliver what can be delivered in this time, spool the rest, and stop."""
         if self._is_shut_down:
+            # Another thread is at it, and a program that ends has to wait for that.
+            self._has_ended.wait(timeout)
             return
         self._is_shut_down = self._thread.is_ending = True
+        try:
+            self._end(timeout)
+        finally:
+            self._has_ended.set()
+
+    def _end(self, timeout: float) -> None:
         end = time.monotonic() + (min(timeout, _EXIT_SECONDS_WHILE_AWAY) if self.is_failing else timeout)
         self._flush_until(end)
         if self._is_settled():

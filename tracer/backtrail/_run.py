@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 from opentelemetry.trace import SpanContext, get_current_span
 
@@ -50,7 +50,7 @@ T = TypeVar("T")
 _FAILURES_KEPT = 32
 
 active_runs: WeakValueDictionary[int, RunRuntime] = WeakValueDictionary()
-runtimes: WeakSet[RunRuntime] = WeakSet()
+_runtimes: WeakValueDictionary[int, RunRuntime] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class RunRuntime:
         self._failures: deque[tuple[BaseException, str]] = deque(maxlen=_FAILURES_KEPT)
         self._confidential: deque[BaseException] = deque(maxlen=_FAILURES_KEPT)
         self._turns = TurnClock()
-        runtimes.add(self)
+        _runtimes[id(self)] = self
 
     @property
     def is_replaying(self) -> bool:
@@ -271,6 +271,12 @@ class RunRuntime:
         return DONE
 
 
+def runtimes() -> list[RunRuntime]:
+    """Of all runs and joined parts of runs, also those that are over, as long as somebody holds them."""
+    # Taken at once: other threads start runs meanwhile, which an iteration does not stand.
+    return [runtime for reference in _runtimes.valuerefs() if (runtime := reference()) is not None]
+
+
 @functools.lru_cache(maxsize=256)
 def _warn_once(message: str) -> None:
     # Once in a process: a service has a run for every request.
@@ -282,7 +288,7 @@ def _after_fork() -> None:
 
     The state it knows is its parent's, who may write on: what is written here is kept apart.
     """
-    for runtime in list(runtimes):
+    for runtime in runtimes():
         runtime.lock = threading.RLock()
         runtime.totals.renew()
         if runtime.replay is not None:

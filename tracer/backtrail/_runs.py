@@ -22,6 +22,7 @@ from ._foreign import join_global_provider
 from ._intercepted import interceptors_here
 from ._interceptors import Interceptor
 from ._mutations import note_mutations
+from ._outlived import run_ended
 from ._patches import install_patches
 from ._recorded_payload import recorded
 from ._recorder import Recorder, current_recorder
@@ -195,6 +196,7 @@ def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
     _tasks.leave_loops(runtime.loops)
     if runtime.recorder.durability != "async":
         runtime.recorder.flush(5.0)
+    run_ended(runtime.recorder)
 
 
 def _outcome(runtime: RunRuntime) -> Outcome:
