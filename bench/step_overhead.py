@@ -1,14 +1,17 @@
 """What a decorated step costs the thread that calls it, beside a bare OTel span that carries the same attributes.
 
-    @step, input and result recorded  |  tracer.start_as_current_span(…, attributes=…)  |  the function alone
+    @step, input and result recorded  |  the same, no server  |  tracer.start_as_current_span(…)  |  the function alone
 
-Each has its real queue and thread behind it, ours and OTel's batch processor, and nothing behind that. Rounds alternate
-in one process, so that the machine's moods meet each alike; the figure is the median round. The bare span gets
-the attributes that a step's span really had, ready made: it encodes nothing and hashes nothing.
+Each has its real queue and thread behind it, ours and OTel's batch processor, and nothing behind that; in the second
+column there is a real address at which nobody answers, and soon a full queue. Rounds alternate in one process, so that
+the machine's moods meet each alike; the figure is the median round. The bare span gets the attributes that a
+step's span really had, ready made: it encodes nothing and hashes nothing.
 
     python -m bench.step_overhead
 """
 
+import logging
+import socket
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -18,13 +21,14 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from backtrail import StepKind, agent, run, step
-from backtrail._delivery import Answer, Outcome
+from backtrail._delivery import Answer, OtlpDelivery, Outcome
 from backtrail._parcel import Parcel
 from backtrail._processor import Processor
 from backtrail._recorder import Recorder, set_current_recorder
 
 ROUNDS = 60
 CALLS = 1_000
+MAX_QUEUE_BYTES = 16 << 20
 SPAN_NAME = "execute_tool look_up"
 ORDER = {
     "status": "shipped",
@@ -81,7 +85,10 @@ def agent_of_steps() -> float:
 def main() -> None:
     nowhere = Nowhere()
     ours, theirs = Processor(nowhere), BatchSpanProcessor(nowhere)
-    set_current_recorder(Recorder(sink=ours))
+    away = Processor(OtlpDelivery(f"http://127.0.0.1:{closed_port()}/v1/traces", {}), max_queue_bytes=MAX_QUEUE_BYTES)
+    logging.getLogger("backtrail").setLevel(logging.CRITICAL)
+    with_server, without_server = Recorder(sink=ours), Recorder(sink=away)
+    set_current_recorder(with_server)
     round_of_steps()
     ours.flush(10)
     assert nowhere.last_step is not None
@@ -96,22 +103,35 @@ def main() -> None:
 
     rounds = []
     for _ in range(ROUNDS):
-        rounds.append((round_of_steps(), nanoseconds_a_call(bare), nanoseconds_a_call(look_up)))
+        set_current_recorder(without_server)
+        unreachable = round_of_steps()
+        set_current_recorder(with_server)
+        rounds.append((round_of_steps(), unreachable, nanoseconds_a_call(bare), nanoseconds_a_call(look_up)))
         ours.flush(10)
         theirs.force_flush()
     ours.shutdown()
     provider.shutdown()
     show(attributes, *(statistics.median(column) / 1e3 for column in zip(*rounds, strict=True)))
+    away.shutdown(timeout=0.1)
 
 
-def show(attributes: dict[str, Any], with_step: float, with_span: float, alone: float) -> None:
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def show(attributes: dict[str, Any], with_step: float, unreachable: float, with_span: float, alone: float) -> None:
     size = sum(len(str(value)) for value in attributes.values())
     print(f"{len(attributes)} attributes, {size:,} characters; median of {ROUNDS} rounds of {CALLS:,} calls\n")
-    print(f"{'':34}{'µs of CPU a call':>18}")
-    print(f"{'the function alone':34}{alone:18.1f}")
-    print(f"{'a bare OTel span around it':34}{with_span:18.1f}")
-    print(f"{'@step, input and result recorded':34}{with_step:18.1f}")
-    print(f"{'step / bare span':34}{(with_step - alone) / (with_span - alone):18.2f}")
+    print(f"{'':38}{'µs of CPU a call':>18}")
+    print(f"{'the function alone':38}{alone:18.1f}")
+    print(f"{'a bare OTel span around it':38}{with_span:18.1f}")
+    print(f"{'@step, input and result recorded':38}{with_step:18.1f}")
+    print(f"{'the same, no server, queue of 16 MiB':38}{unreachable:18.1f}")
+    print(f"{'step / bare span':38}{(with_step - alone) / (with_span - alone):18.2f}")
+    print(f"{'step without a server / bare span':38}{(unreachable - alone) / (with_span - alone):18.2f}")
 
 
 if __name__ == "__main__":
