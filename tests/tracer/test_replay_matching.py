@@ -234,6 +234,33 @@ def test_answers_nobody_asked_for_are_reported() -> None:
     assert [(one.kind, one.step_key) for one in replay.finished().divergences] == [("unconsumed_step", "k1")]
 
 
+def test_what_another_process_asked_for_is_not_missed_in_this_one() -> None:
+    remote = recorded("remote", 1, scope=[["remote", "0" * 32, 0]])
+    forked = recorded("forked", 1, scope=[["task", "a", 0], ["process", "work", 0]])
+    within = recorded("within", 1, scope=[["step", "remote"]])
+
+    assert Replay(bundle_of(remote, forked, within)).finished().divergences == []
+
+
+def test_an_answer_from_another_process_is_not_taken_for_a_call_that_has_moved() -> None:
+    remote = recorded("remote", 1, scope=[["remote", "0" * 32, 0]])
+
+    assert Replay(bundle_of(remote)).on_call(call("k0")) == Live()
+
+
+def test_what_was_called_in_a_try_that_was_not_needed_again_is_not_missed() -> None:
+    attempts = [{"n": 1, "status": "failed"}, {"n": 2, "status": "failed"}]
+    tried = recorded("tried", status="failed", replay_policy="enter", policy_reason="failed_terminal", attempts=attempts)
+    first, second = (recorded(f"in try {n}", n, scope=[["step", "tried"]], occurrence=n) for n in (0, 1))
+    replay = Replay(bundle_of(tried, first, second))
+
+    replay.on_call(call("tried"))
+    answered = replay.on_call(call("in try 0", scope=canonical_text([["step", "tried"]])))
+
+    assert answer(answered) == 0
+    assert replay.finished().divergences == []
+
+
 def test_changed_code_is_warned_of_run_again_or_refused() -> None:
     step = recorded("k0", 1, code_hash="old")
 

@@ -109,6 +109,11 @@ class StepRecord(Part):
         return None
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether another process called it, one that a replay in this process does not reach."""
+        return any(frame[:1] in (["remote"], ["process"]) for frame in self.scope)
+
+    @property
     def release_order(self) -> tuple[int, int]:
         """Newest generation first: what only an ancestor knows came later than what this run reached."""
         return (-self.generation, self.end_batch or 0)

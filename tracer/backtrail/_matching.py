@@ -34,7 +34,8 @@ class Records:
         """The first record of equal agent, name and input whose own scope does not exist in this run.
 
         A record whose scope does exist will be asked for by its own key: it is another branch's answer. And
-        behind the frontier a call without a record is new work, not a call that has moved.
+        behind the frontier a call without a record is new work, not a call that has moved. Nor has one come here
+        from another process.
         """
         if call.explicit_key is not None or frontier.is_live(call.scope):
             return None
@@ -45,6 +46,7 @@ class Records:
                 if step.step_key in self._unused
                 and step.explicit_key is None
                 and step.version == call.version
+                and not step.is_elsewhere
                 and not frontier.is_known(step.scope_text)
             ),
             None,
@@ -65,13 +67,13 @@ class Records:
     def take(self, record: StepRecord, *, with_nested: bool) -> None:
         self._unused.pop(record.step_key, None)
         if with_nested:
-            for step in self.nested_in(record):
+            for step in self.nested_in(record.step_key):
                 self._unused.pop(step.step_key, None)
 
-    def nested_in(self, record: StepRecord) -> Iterator[StepRecord]:
+    def nested_in(self, step_key: str) -> Iterator[StepRecord]:
         """Everything called in this step's body, however deep; a bundle from a stranger may hold a circle."""
-        seen = {record.step_key}
-        waiting = [record.step_key]
+        seen = {step_key}
+        waiting = [step_key]
         while waiting:
             for step in self._nested.get(waiting.pop(), ()):
                 if step.step_key not in seen:
@@ -81,13 +83,18 @@ class Records:
 
     def deltas_of(self, record: StepRecord) -> list[dict[str, Any]]:
         """What the step and the steps in it wrote to the state, in the order in which they wrote it."""
-        effective = [record, *(step for step in self.nested_in(record) if _is_effective(step))]
+        effective = [record, *(step for step in self.nested_in(record.step_key) if _is_effective(step))]
         deltas: Iterable[dict[str, Any]] = ({**delta} for step in effective for delta in step.deltas)
         return sorted(deltas, key=lambda delta: int(str(delta.get("seq", 0))))
 
     def leftover(self) -> list[StepRecord]:
-        """Answers nobody asked for."""
-        return [step for step in self._unused.values() if step.replay_policy in ("cached", "raise")]
+        """Answers nobody asked for, though this run came to where they are: not in another process, nor in a try of
+        a step that was not needed this time."""
+        excused = {step.step_key for step in self._steps if step.is_elsewhere}
+        roots = (step.step_key for step in self._steps if step.is_elsewhere or len(step.attempts) > 1)
+        excused.update(step.step_key for root in roots for step in self.nested_in(root))
+        answers = (step for step in self._unused.values() if step.replay_policy in ("cached", "raise"))
+        return [step for step in answers if step.step_key not in excused]
 
 
 def _is_effective(step: StepRecord) -> bool:
