@@ -195,6 +195,23 @@ def test_state_is_shown_by_scope_with_what_is_left_out(backtrail: Run) -> None:
     ]
 
 
+def test_state_that_other_processes_of_the_run_set_is_theirs() -> None:
+    state = _answers.State(
+        run_id=RUN_ID,
+        at="end",
+        at_seq=8,
+        view="actual",
+        values={"run": {"a": 1}, "run@304c53bc": {"b": 2}, f"{'5' * 32}@304c53bc": {"c": 3}},
+    )
+    console = Console(width=60)
+
+    with console.capture() as captured:
+        console.print(_render.state_view(state, {"5" * 32: "writer"}))
+
+    titles = [line for line in lines(captured.get())[1:] if line and not line.startswith(" ")]
+    assert titles == ["run", "run in process 304c53bc", "agent writer in process 304c53bc"]
+
+
 @pytest.mark.parametrize(
     ("command", "field"), [(["runs"], "runs"), (["show", RUN_ID], "tree"), (["state", RUN_ID], "values")]
 )

@@ -101,8 +101,7 @@ def state_view(state: State, agents: Mapping[str, str] | None = None) -> Rendera
     head = Text.assemble(("state ", "dim"), (state.at, "bold"), (f"  seq {state.at_seq}, {state.view}", "dim"))
     parts: list[RenderableType] = [head]
     for scope, values in state.values.items():
-        name = Text("run", style="bold") if scope == "run" else _agent_scope(scope, agents or {})
-        parts += [Text(), name, Padding(_value_table(values), (0, 0, 0, 2))]
+        parts += [Text(), _scope_name(scope, agents or {}), Padding(_value_table(values), (0, 0, 0, 2))]
     for key in state.truncated:
         parts.append(Text(f"! {key.key} was too long to record", style="yellow"))
     for key in state.conflicts:
@@ -169,8 +168,14 @@ def _value_table(values: Mapping[str, object]) -> RenderableType:
     return table
 
 
-def _agent_scope(key: str, agents: Mapping[str, str]) -> Text:
-    return Text.assemble(("agent ", "dim"), (agents.get(key, key[:SHORT_ID]), "bold"))
+def _scope_name(scope: str, agents: Mapping[str, str]) -> Text:
+    key, _, process = scope.partition("@")
+    name = Text("run", style="bold") if key == "run" else Text.assemble(("agent ", "dim"), (_agent_name(key, agents), "bold"))
+    return name.append(f" in process {process}", style="dim") if process else name
+
+
+def _agent_name(key: str, agents: Mapping[str, str]) -> str:
+    return agents.get(key, key[:SHORT_ID])
 
 
 def _ending(mark: str, style: str, outcome: RenderableType) -> RenderableType:
