@@ -138,6 +138,17 @@ def test_a_streamed_answer_is_recorded_to_its_end(client: Client, services: str,
     assert [child["name"] for child in ours(post)] == ["look_up", "look_up"]
 
 
+def test_a_service_that_is_told_to_end_delivers_what_it_recorded(client: Client, server: RunningServer) -> None:
+    with service(server) as url:
+        httpx.post(f"{url}/serve", params={"order_id": "the last one"})
+
+    for _ in range(50):
+        if any(run.query == "the last one" for run in client.runs().runs):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the run did not arrive")
+
+
 async def test_a_replay_answers_the_call_and_all_it_caused_from_the_record(
     client: Client, services: str, log: Log
 ) -> None:

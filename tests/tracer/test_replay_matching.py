@@ -250,7 +250,9 @@ def test_an_answer_from_another_process_is_not_taken_for_a_call_that_has_moved()
 
 def test_what_was_called_in_a_try_that_was_not_needed_again_is_not_missed() -> None:
     attempts = [{"n": 1, "status": "failed"}, {"n": 2, "status": "failed"}]
-    tried = recorded("tried", status="failed", replay_policy="enter", policy_reason="failed_terminal", attempts=attempts)
+    tried = recorded(
+        "tried", status="failed", replay_policy="enter", policy_reason="failed_terminal", attempts=attempts
+    )
     first, second = (recorded(f"in try {n}", n, scope=[["step", "tried"]], occurrence=n) for n in (0, 1))
     replay = Replay(bundle_of(tried, first, second))
 

@@ -170,7 +170,11 @@ def _value_table(values: Mapping[str, object]) -> RenderableType:
 
 def _scope_name(scope: str, agents: Mapping[str, str]) -> Text:
     key, _, process = scope.partition("@")
-    name = Text("run", style="bold") if key == "run" else Text.assemble(("agent ", "dim"), (_agent_name(key, agents), "bold"))
+    name = (
+        Text("run", style="bold")
+        if key == "run"
+        else Text.assemble(("agent ", "dim"), (_agent_name(key, agents), "bold"))
+    )
     return name.append(f" in process {process}", style="dim") if process else name
 
 

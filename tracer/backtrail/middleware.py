@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from ._boundary import never_raise
+from ._configure import flush
 from ._propagation import extract
 
 Scope = MutableMapping[str, Any]
@@ -24,6 +25,8 @@ class RunMiddleware:
 
     `trust` is asked with each connection's ASGI scope; those it does not answer with True are served outside of any
     run. Without it every caller is trusted to say which run it belongs to: only for services nobody else can reach.
+
+    When the server shuts down, what was recorded is delivered.
     """
 
     def __init__(self, app: Application, *, trust: Callable[[Scope], bool] | None = None) -> None:
@@ -31,6 +34,9 @@ class RunMiddleware:
         self._trust = trust
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, _delivering(send))
+            return
         if scope["type"] not in ("http", "websocket") or not self._is_trusted(scope):
             await self._app(scope, receive, send)
             return
@@ -41,3 +47,15 @@ class RunMiddleware:
         with never_raise("asking whether a caller is trusted"):
             return self._trust is None or self._trust(scope) is True
         return False
+
+
+def _delivering(send: Send) -> Send:
+    """Ahead of the application's last word: a server that was told to end by a signal may end by it, without atexit."""
+
+    async def deliver(message: MutableMapping[str, Any]) -> None:
+        if message["type"].startswith("lifespan.shutdown"):
+            with never_raise("delivering before a server ends"):
+                flush()
+        await send(message)
+
+    return deliver
