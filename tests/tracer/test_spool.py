@@ -1,6 +1,9 @@
 """Undelivered spans on disk: kept whole, sent once the server is back, by this process or the next; damage is said."""
 
 import os
+import resource
+import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -192,6 +195,66 @@ def test_a_disk_that_cannot_be_written_is_said_and_the_spans_stay_in_memory(
 
     assert bodies(spool) == ["before"]
     assert "No space left on device" in caplog.records[0].message
+
+
+def limit_files_to(size: int) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+def test_a_disk_that_is_nearly_full_keeps_what_fits_and_is_not_written_to_all_the_time(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    parcels = [parcel(f"{number}" * 1_000) for number in range(10)]
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    try:
+        limit_files_to(3_500)
+        assert spool.append(parcels) == 3
+        assert spool.append(parcels[3:]) == 0
+        limit_files_to(limit)
+        assert spool.append(parcels[3:]) == 0, "it was tried a moment ago"
+    finally:
+        limit_files_to(limit)
+
+    deadline = time.monotonic() + 10
+    while spool.append(parcels[3:]) == 0:
+        assert time.monotonic() < deadline, "it was not tried again"
+    assert [body[0] for body in bodies(spool)] == list("9876543210")
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_file_that_somebody_deletes_is_written_again(tmp_path: Path, is_folder: bool) -> None:
+    folder = tmp_path / "spool"
+    spool = Spool(folder)
+    spool.append([parcel("first")])
+
+    shutil.rmtree(folder) if is_folder else next(folder.iterdir()).unlink()
+    assert spool.append([parcel("second")]) == 1
+    assert spool.own_span_count == 2
+    spool.close()
+
+    assert bodies(found(folder)) == ["second", "first"]
+
+
+def test_what_is_deleted_after_the_last_span_is_there_for_the_next_process(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.append([parcel("last")])
+    next(tmp_path.iterdir()).unlink()
+
+    spool.close()
+
+    assert bodies(found(tmp_path)) == ["last"]
+
+
+def test_a_spooled_request_that_is_too_large_stays_in_its_file_in_parts(tmp_path: Path) -> None:
+    left_behind(tmp_path, "first", "both")
+    spool = found(tmp_path)
+    record = spool.last()
+    assert record is not None
+
+    assert spool.split(record, [parcel("one"), parcel("other")])
+
+    assert spool.own_span_count == 0, "they are another process's"
+    assert bodies(spool) == ["other", "one", "first"]
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_of_configure(tmp_path: Path) -> None:

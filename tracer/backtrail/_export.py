@@ -197,9 +197,7 @@ class ExportThread:
                 return
             case Outcome.FAULTY if not self._is_hopeless(record):
                 return
-            case Outcome.TOO_LARGE:
-                spool.append(halve(parcel))
-                spool.take_out(record)
+            case Outcome.TOO_LARGE if spool.split(record, halve(parcel)):
                 return
             case Outcome.DELIVERED:
                 self._count_rejected(parcel, answer)

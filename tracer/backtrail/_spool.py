@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from ._boundary import complain, logger
 from ._limits import DEFAULT_MAX_SPOOL_BYTES
 from ._parcel import Parcel
 from ._spool_file import HAS_LOCKS, SUFFIX, Record, SpoolFile
+
+_SECONDS_BETWEEN_TRIES = 2.0
 
 
 class Spool:
@@ -29,6 +32,7 @@ class Spool:
         self._lock = threading.RLock()
         self._own: SpoolFile | None = None
         self._found: list[SpoolFile] = []
+        self._next_try = 0.0
         if not HAS_LOCKS:
             raise ValueError("spool_dir needs locks on files, which this system does not have")
         try:
@@ -70,14 +74,50 @@ class Spool:
                     fitting += 1
                 if fitting < len(parcels):
                     complain("a full spool", "%s holds %d bytes; no more are kept there", self.folder, self._max_bytes)
-                if fitting:
-                    if self._own is None:
-                        self._own = SpoolFile.create(self.folder)
-                    self._own.append(parcels[:fitting])
-                return fitting
+            except OSError:
+                # Of a folder that is gone; it is made again.
+                fitting = len(parcels)
+            return self._write(parcels[:fitting])
+
+    def _write(self, parcels: Sequence[Parcel]) -> int:
+        """How many could be written: on a disk that is nearly full, some."""
+        if not parcels or time.monotonic() < self._next_try:
+            return 0
+        with suppress(OSError):
+            self._writable().append(parcels)
+            return len(parcels)
+        for count, parcel in enumerate(parcels):
+            try:
+                self._writable().append([parcel])
             except OSError as error:
                 complain("the spool", "undelivered spans cannot be kept in %s: %s", self.folder, error)
-                return 0
+                # Each try writes up to where it fails, and undoes that.
+                self._next_try = time.monotonic() + _SECONDS_BETWEEN_TRIES
+                return count
+        return len(parcels)
+
+    def _writable(self) -> SpoolFile:
+        """Our own file. If somebody deleted it, a new one with what is in it, as long as we can read it."""
+        gone = self._own
+        if gone is not None and not gone.is_deleted:
+            return gone
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = SpoolFile.create(self.folder)
+        if gone is not None:
+            gone.move_to(file)
+        self._own = file
+        return file
+
+    def split(self, record: Record, parts: Sequence[Parcel]) -> bool:
+        """Whether its parts are in its place: a server takes less at once than it holds."""
+        with self._lock:
+            try:
+                record.file.append(parts)
+            except OSError as error:
+                complain("the spool", "undelivered spans cannot be kept in %s: %s", self.folder, error)
+                return False
+            record.file.take_out(record)
+            return True
 
     def last(self) -> Record | None:
         """The newest record of the first file that has one."""
@@ -101,6 +141,9 @@ class Spool:
     def close(self) -> None:
         """Let go of the files: what is in them is for the next process."""
         with self._lock:
+            if self._own:
+                with suppress(OSError):
+                    self._writable()
             for file in (self._own, *self._found):
                 if file is None:
                     continue

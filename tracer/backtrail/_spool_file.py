@@ -97,6 +97,18 @@ class SpoolFile:
     def __bool__(self) -> bool:
         return bool(self._records)
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether nobody would find it any more."""
+        return os.fstat(self._handle).st_nlink == 0
+
+    def move_to(self, other: SpoolFile) -> None:
+        """Append what is in here to another file, and be done with this one."""
+        for record in self._records:
+            if not record.is_out and (parcel := record.read()) is not None:
+                other.append([parcel])
+        self.close()
+
     def append(self, parcels: Sequence[Parcel]) -> None:
         """Returns when they are on the disk. Raises OSError, and then none of them is."""
         end = self._end
