@@ -5,7 +5,7 @@
 Synchronous and safe to share between threads; FastAPI calls it from its thread pool.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from importlib import resources
@@ -14,9 +14,10 @@ from typing import Any
 from clickhouse_connect.driver.query import QueryResult
 
 from backtrail_store.client import ClientPool
+from backtrail_store.contents import Wanted, read_settled
 from backtrail_store.rows import RunFilter, RunRow, RunStatus, SpanRow
 from backtrail_store.run_rows import SILENCE_SECONDS, Row, open_status, run_row
-from backtrail_store.span_rows import PAYLOADS, START_TIME, span_row
+from backtrail_store.span_rows import PAYLOADS, RECEIVED, START_TIME, span_row
 from backtrail_store.trace_json import span_objects
 
 QUERIES = {
@@ -71,31 +72,35 @@ class TraceReader:
     def get_trace(self, project: str, trace_id: str, *, payloads: bool = True) -> list[SpanRow]:
         """A trace's spans by start time and span id, empty if unknown; payload texts on request."""
         rows = self._ask("get_trace", project=project, trace_id=trace_id, outline=False).result_rows
-        contents = self._contents(project, trace_id, _times(rows)) if payloads else None
+        contents = self._contents(project, trace_id, _wanted(rows)) if payloads else None
         return [span_row(row, contents) for row in rows]
 
     def get_outline(self, project: str, trace_id: str) -> list[SpanRow]:
         """A trace's spans with what a tree needs: events, links and resources are left out, and so are the attributes
         and payloads of all spans but runs and agents; see get_trace.sql."""
         rows = self._ask("get_trace", project=project, trace_id=trace_id, outline=True).result_rows
-        hashes = {piece for row in rows for payload in row[PAYLOADS].values() for piece in payload["hashes"]}
-        contents = self._contents(project, trace_id, _times(rows), sorted(hashes)) if hashes else {}
+        contents = self._contents(project, trace_id, _wanted(rows), all_of_trace=False)
         return [span_row(row, contents) for row in rows]
 
     def get_trace_json(self, project: str, trace_id: str) -> list[str]:
         """A trace's spans as JSON objects, payloads included, in get_trace's order; see trace_json.sql."""
         rows = self._query("trace_json", project=project, trace_id=trace_id)
-        times = [row["start_time_unix_nano"] for row in rows]
-        return list(span_objects(rows, self._contents(project, trace_id, times)))
+        wanted = Wanted(
+            times=[row["start_time_unix_nano"] for row in rows],
+            received=max((row["received_unix_nano"] for row in rows), default=0),
+            hashes={piece for row in rows for hashes in row["payload_hashes"] for piece in hashes},
+        )
+        return list(span_objects(rows, self._contents(project, trace_id, wanted)))
 
-    def _contents(
-        self, project: str, trace_id: str, times: Sequence[int], hashes: Sequence[int] = ()
-    ) -> dict[int, str]:
-        """The trace's payload texts by hash, all or some; `times` are its spans' start times in order."""
-        if not times:
-            return {}
-        bounds = {"trace_id": trace_id, "start": times[0], "end": times[-1], "hashes": list(hashes)}
-        return {row["hash"]: row["content"] for row in self._query("get_contents", project=project, **bounds)}
+    def _contents(self, project: str, trace_id: str, wanted: Wanted, *, all_of_trace: bool = True) -> dict[int, str]:
+        """The payload texts of these spans by hash; all texts of the trace are read faster than many by their hash."""
+
+        def read(hashes: Iterable[int]) -> dict[int, str]:
+            bounds = {"start": wanted.times[0], "end": wanted.times[-1], "hashes": sorted(hashes)}
+            rows = self._query("get_contents", project=project, trace_id=trace_id, **bounds)
+            return {row["hash"]: row["content"] for row in rows}
+
+        return read_settled(wanted, read, all_at_first=all_of_trace) if wanted.hashes else {}
 
     def _found(self, project: str, where: RunFilter) -> list[RunPlace]:
         """The newest matching runs, each once: rows are asked for until enough of them are of different runs."""
@@ -165,8 +170,13 @@ class TraceReader:
             return client.query(QUERIES[query], parameters=parameters, settings=READ_SETTINGS)
 
 
-def _times(rows: Sequence[Sequence[Any]]) -> list[int]:
-    return [row[START_TIME] for row in rows]
+def _wanted(rows: Sequence[Sequence[Any]]) -> Wanted:
+    """The contents of rows of get_trace.sql."""
+    return Wanted(
+        times=[row[START_TIME] for row in rows],
+        received=max((row[RECEIVED] for row in rows), default=0),
+        hashes={piece for row in rows for payload in row[PAYLOADS].values() for piece in payload["hashes"]},
+    )
 
 
 def _nanos(moment: datetime | None, default: int) -> int:

@@ -13,6 +13,7 @@ from backtrail_store.attributes import join_payload, read_values
 from backtrail_store.rows import AttributeValue, EventRow, LinkRow, SpanRow
 
 START_TIME = list(SpanRow.__dataclass_fields__).index("start_time_unix_nano")
+RECEIVED = list(SpanRow.__dataclass_fields__).index("received_unix_nano")
 PAYLOADS = -2
 _FIRST_VALUES = list(SpanRow.__dataclass_fields__).index("attributes")
 

@@ -33,7 +33,8 @@ SELECT
   arrayMap(x -> attribute_types[x], mapKeys(payloads)) AS payload_types,
   arrayMap(x -> toString(x.form), mapValues(payloads)) AS payload_forms,
   arrayMap(x -> x.hashes, mapValues(payloads)) AS payload_hashes,
-  toUnixTimestamp64Nano(start_time) AS start_time_unix_nano
+  toUnixTimestamp64Nano(start_time) AS start_time_unix_nano,
+  toUnixTimestamp64Nano(received_time) AS received_unix_nano
 FROM (
   SELECT *, toJSONString(CAST(tuple(
     span_id, nullIf(parent_span_id, ''), name, kind, tuple(status_code, status_message),
