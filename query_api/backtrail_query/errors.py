@@ -112,7 +112,7 @@ def _query_error(request: Request, error: Exception) -> Response:
 def _unprocessable(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [{"at": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in error.errors()]
-    detail = "; ".join(f"{one['at']}: {one['message']}" for one in errors)
+    detail = "; ".join(f"{one['at'].removeprefix('query.')}: {one['message']}" for one in errors)
     return problem(422, "The request does not have the expected shape", detail, extension={"errors": errors})
 
 

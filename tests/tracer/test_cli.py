@@ -232,6 +232,7 @@ def test_json_is_for_programs(backtrail: Run, command: list[str], field: str) ->
         (["replay", RUN_ID, "--app", "nowhere"], 2, "--app nowhere: write MODULE:FUNCTION"),
         (["replay", RUN_ID, "--app", "no_such_module:f"], 2, "there is no module no_such_module in"),
         (["replay", RUN_ID, "--app", "json:no_such"], 2, "json has no function no_such"),
+        (["runs", "--endpoint", "localhost:9"], 2, "an endpoint is a URL such as http://127.0.0.1:4318"),
         (["runs", "--endpoint", "http://127.0.0.1:9"], 2, "no Backtrail server answers at http://127.0.0.1:9"),
     ],
 )

@@ -116,6 +116,17 @@ def test_a_host_that_does_not_exist_is_a_server_that_is_away() -> None:
     assert sent(f"http://{'x' * 70}.invalid:4318/v1/traces") is Outcome.UNREACHABLE
 
 
+def test_what_stands_in_the_way_is_said_in_few_words() -> None:
+    with answering(lambda connection: connection.sendall(b"SSH-2.0-OpenSSH\r\n")) as no_http:
+        assert "does not speak HTTP" in OtlpDelivery(no_http, {}).send(one_span()).why
+    with answering(headed("503 Later")) as busy:
+        assert OtlpDelivery(busy, {}).send(one_span()).why == "it answers 503"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nobody = OtlpDelivery(f"http://127.0.0.1:{unused.getsockname()[1]}", {}).send(one_span())
+    assert nobody.why == "Connection refused; is a server running there?"
+
+
 @pytest.mark.parametrize(
     ("answer", "line"),
     [

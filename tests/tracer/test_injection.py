@@ -186,7 +186,9 @@ def test_a_context_of_another_class_is_left_out_and_said(caplog: pytest.LogCaptu
         assert main(context=AppContext()) is None
 
     assert len(caplog.messages) == 1
-    assert caplog.messages[0].endswith("wants: no OtherContext is current here, and 'other' has no default")
+    assert caplog.messages[0].endswith(
+        "wants: no OtherContext is current here to be filled in for 'other'; a run is given one by context="
+    )
     assert [(span.attributes or {})["backtrail.step.status"] for span in spans.of_kind("step")] == [
         "failed",
         "completed",

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ._boundary import never_raise
+from ._boundary import complain, never_raise
+from ._codec import type_name
 from ._context_text import Restored
 from ._fields import read_field
 from ._run_context import RunContext, replaced
@@ -39,15 +40,25 @@ def given_context(
 ) -> HandedOver:
     """What was handed over: by `context=`, by `with_options`, or as an argument."""
     handed: HandedOver = options.get("context")
-    if "context" in kwargs and issubclass(type(kwargs["context"]), RunContext | Restored | None):
-        handed = kwargs["context"] if kwargs["context"] is not None else handed
+    if "context" in kwargs:
+        is_ours = issubclass(type(kwargs["context"]), RunContext | Restored | None)
+        if is_ours and kwargs["context"] is not None:
+            handed = kwargs["context"]
         # Anything else is the function's own affair, a TypeError if it has no such parameter.
         if not signature.accepts("context"):
-            del kwargs["context"]
+            if is_ours:
+                del kwargs["context"]
+            else:
+                message = "context= takes an object of RunContext or of a subclass, not %s"
+                complain(message, message, _kind_of(kwargs["context"]))
     if handed is None and signature.contexts:
         values = [*args, *(value for name, value in kwargs.items() if name in signature.contexts)]
         handed = next((value for value in values if issubclass(type(value), RunContext | Restored)), None)
     return handed
+
+
+def _kind_of(value: object) -> str:
+    return f"the class {type_name(value)}" if isinstance(value, type) else type_name(type(value))
 
 
 def context_of(handed: HandedOver) -> RunContext | None:

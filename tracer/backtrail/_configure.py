@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
-from urllib.parse import urlsplit
 
 from opentelemetry.sdk.resources import Resource
 
@@ -22,6 +21,7 @@ from ._boundary import never_raise
 from ._capture import Capture, capture_of
 from ._content import DEFAULT_MAX_PAYLOAD_BYTES
 from ._current import get_current_client, set_current_client
+from ._endpoint import DEFAULT_ENDPOINT, checked_endpoint
 from ._foreign import join_provider, takes_span_processors
 from ._hashing import hashing_of
 from ._interceptors import Interceptor, checked
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from .client import Client
-
-DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 
 _SECONDS_UNTIL_EXIT = 3_600.0
 _settings: tuple[Any, ...] | None = None
@@ -120,6 +118,11 @@ def configure(
     from .client import Client
 
     global _settings, _arguments
+    listed = {"exporters": exporters, "span_processors": span_processors}
+    if wrong := [name for name, each in listed.items() if not isinstance(each, Iterable)]:
+        raise TypeError(f"{wrong[0]} is a list, not {listed[wrong[0]]!r}")
+    if not isinstance(sampling, Sampling | None):
+        raise TypeError(f"sampling is a Sampling, for example Sampling(rate=0.1), not {sampling!r}")
     beside = (tracer_provider, tuple(exporters), tuple(span_processors))
     wishes = redact if redact is None or callable(redact) or isinstance(redact, str | bool) else tuple(redact)
     named = (endpoint, service_name, api_key, service_version)
@@ -228,15 +231,9 @@ def shutdown() -> None:
 
 def _traces_endpoint(endpoint: str | None) -> str:
     if endpoint is None and (traces := os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")):
-        return _url(traces)
+        return checked_endpoint(traces)
     base = endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT
-    return f"{_url(base).rstrip('/')}/v1/traces"
-
-
-def _url(endpoint: str) -> str:
-    if urlsplit(endpoint).scheme not in ("http", "https"):
-        raise ValueError(f"an endpoint is a URL such as {DEFAULT_ENDPOINT}, not {endpoint!r}")
-    return endpoint
+    return f"{checked_endpoint(base).rstrip('/')}/v1/traces"
 
 
 def _resource(service_name: str | None, service_version: str | None) -> Resource:

@@ -28,7 +28,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from ._loopback import is_loopback
+from ._endpoint import is_loopback
 from ._version import __version__
 
 EXPORT_THREAD = "backtrail-export"

@@ -21,6 +21,10 @@ from ._steps import SideEffect, StepKind
 
 R = TypeVar("R")
 
+# A misspelt keyword is refused under the name that the user wrote.
+for _spec in (RunSpec, AgentSpec, StepSpec):
+    _spec.__init__.__qualname__ = _spec.__name__.removesuffix("Spec").lower()
+
 
 @overload
 def run(name: Callable[..., R], /) -> Decorated[R]: ...

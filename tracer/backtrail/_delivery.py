@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
+from http.client import HTTPException
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
@@ -38,11 +39,15 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`wait` is what the server asked for before the next request, `rejected` how many spans it did not take."""
+    """`wait` is what the server asked for before the next request, `rejected` how many spans it did not take.
+
+    `why` says of spans that are still to be delivered what stood in their way.
+    """
 
     outcome: Outcome
     wait: float = 0.0
     rejected: int = 0
+    why: str = ""
 
 
 class Delivery(Protocol):
@@ -75,14 +80,15 @@ class OtlpDelivery:
     def send(self, parcel: Parcel) -> Answer:
         try:
             answer = self._connection.post(parcel.body)
-        except OSError:
-            return Answer(Outcome.UNREACHABLE)
+        except OSError as error:
+            return Answer(Outcome.UNREACHABLE, why=_why(error))
         if 200 <= answer.status < 300 and not _is_a_page(answer):
             return self._taken(answer)
         if answer.status in _TRY_AGAIN:
-            return Answer(Outcome.UNREACHABLE, wait=_wait(answer.headers.get("retry-after")))
+            wait = _wait(answer.headers.get("retry-after"))
+            return Answer(Outcome.UNREACHABLE, wait, why=f"it answers {answer.status}")
         if answer.status >= 500:
-            return Answer(Outcome.FAULTY)
+            return Answer(Outcome.FAULTY, why=f"it answers {answer.status}")
         if answer.status == 413 and parcel.span_count > 1:
             return Answer(Outcome.TOO_LARGE)
         advice = _advice(answer, parcel.size)
@@ -108,6 +114,16 @@ def _is_a_page(answer: HttpAnswer) -> bool:
     return (answer.body is None or answer.body.lstrip()[:1] == b"<") and "html" in answer.headers.get(
         "content-type", ""
     ).lower()
+
+
+def _why(error: BaseException) -> str:
+    """By the first cause: the libraries in between wrap it in sentences of their own."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    if isinstance(error, HTTPException):
+        return "what answers there does not speak HTTP; port 4317 is for gRPC, spans go to port 4318"
+    said = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+    return f"{said}; is a server running there?"
 
 
 def _advice(answer: HttpAnswer, length: int) -> str:

@@ -65,6 +65,7 @@ class ExportThread:
         self.is_idle = False
         self.is_ending = False
         self.failures = 0
+        self.trouble = ""
 
     # --- From other threads -----------------------------------------------------------------------
 
@@ -159,9 +160,10 @@ class ExportThread:
     def _note(self, answer: Answer) -> None:
         self._is_told_to_wait = answer.wait > 0
         if answer.outcome in (Outcome.UNREACHABLE, Outcome.FAULTY):
+            self.trouble = f" ({answer.why})" if answer.why else ""
             if self.failures == 1 and not self.is_ending:
-                message = "spans cannot be delivered to %s now; they are kept and sent when it answers"
-                logger.warning(message, self._delivery.endpoint)
+                message = "spans cannot be delivered to %s now%s; they are kept and sent when it answers"
+                logger.warning(message, self._delivery.endpoint, self.trouble)
             self.failures += 1
             backoff = min(self._interval * 2**self.failures, _LONGEST_BACKOFF)
             self._next_try = time.monotonic() + max(backoff if not self._is_told_to_wait else 0.0, answer.wait)

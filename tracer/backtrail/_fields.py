@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -89,13 +89,20 @@ def give_fields(cls: type) -> None:
     cls.__annotations__ = annotations
 
 
-def fill(context: Any, given: Mapping[str, Any]) -> None:
+def fill(context: Any, nameless: Sequence[Any], given: Mapping[str, Any]) -> None:
     """What `__init__` does where no dataclass made one."""
     offers = offered_fields(type(context))
-    if unknown := given.keys() - offers.keys():
-        raise TypeError(f"{type(context).__name__}() got an unexpected keyword argument {min(unknown)!r}")
+    if (unknown := given.keys() - offers.keys()) or nameless:
+        said = f"an unexpected keyword argument {min(unknown)!r}" if unknown else "an argument without a name"
+        raise TypeError(f"{type(context).__name__}() got {said}{_advice(type(context))}")
     for name, offer in offers.items():
         put_field(context, name, given[name] if name in given else offer.make())
+
+
+def _advice(cls: type) -> str:
+    """For a class that says fields of its own, and no dataclass was made of it."""
+    is_users = "_offers" not in cls.__dict__ and inspect.get_annotations(cls).keys() - offered_fields(cls).keys()
+    return f"; is @dataclass missing above class {cls.__name__}?" if is_users else ""
 
 
 def blank(cls: Any, without: Collection[str] = ()) -> Any:

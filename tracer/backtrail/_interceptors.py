@@ -96,6 +96,8 @@ class Interceptor(ABC):
 
 def checked(interceptors: Iterable[Interceptor]) -> tuple[Interceptor, ...]:
     """TypeError for what is no interceptor: a class instead of an object, say."""
+    if not isinstance(interceptors, Iterable):
+        raise TypeError(f"interceptors is a list of interceptors, not {interceptors!r}")
     found = tuple(interceptors)
     for one in found:
         if not isinstance(one, Interceptor):

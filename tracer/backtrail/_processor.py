@@ -188,7 +188,8 @@ class Processor:
             message = "%d spans could not be delivered to %s before the end of the program; they are kept in %s"
             logger.warning(message, kept, where, self._spool.folder)
         if (left := self._queue.accepted - self._queue.settled - kept) > 0:
-            logger.warning("%d spans could not be delivered to %s before the end of the program", left, where)
+            message = "%d spans could not be delivered to %s before the end of the program%s"
+            logger.warning(message, left, where, self._thread.trouble)
 
 
 _processors: WeakSet[Processor] = WeakSet()

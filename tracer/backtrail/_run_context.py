@@ -89,8 +89,8 @@ class RunContext:
         metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
     else:
 
-        def __init__(self, **given: Any) -> None:
-            fill(self, given)
+        def __init__(self, *nameless: Any, **given: Any) -> None:
+            fill(self, nameless, given)
 
     _offers: ClassVar[dict[str, Offered]] = {
         "query": Offered(str, "", repr=False),

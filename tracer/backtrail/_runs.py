@@ -221,4 +221,4 @@ def _warn_if_unconfigured(has_no_sink: bool) -> None:
 
     if has_no_sink and not _has_warned and not is_configured():
         _has_warned = True
-        logger.warning("Backtrail is not configured: runs are executed, but not recorded")
+        logger.warning("runs are not recorded: call backtrail.configure() or backtrail.init_local() first")

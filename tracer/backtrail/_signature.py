@@ -110,7 +110,8 @@ class Signature:
         """The call itself will raise a TypeError, which cannot know why the parameter was not filled in."""
         if self._parameters[name].default is inspect.Parameter.empty:
             about = getattr(self._function, "__qualname__", repr(self._function))
-            complain(about, "%s: no %s is current here, and %r has no default", about, cls.__name__, name)
+            message = "%s: no %s is current here to be filled in for %r; a run is given one by context="
+            complain(about, message, about, cls.__name__, name)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The inputs by parameter name, without receiver, contexts, ignored ones and untouched defaults."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from ._agent_context import AgentContext
 from ._agents import join_as_agent, plan_agent
@@ -224,6 +224,8 @@ class StepSpec(Spec[StepContext]):
         self._key = key
         self._version = version
         self._ignore = ignore
+        if side_effect not in get_args(SideEffect):
+            raise ValueError(f"side_effect is one of {', '.join(get_args(SideEffect))}, not {side_effect!r}")
         self._side_effect = side_effect
         self._result_type = result_type
         self._raises = tuple(raises)

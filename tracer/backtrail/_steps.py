@@ -41,6 +41,10 @@ class StepKind(StrEnum):
     HUMAN = "human"
     CUSTOM = "custom"
 
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise ValueError(f"kind is one of {', '.join(cls)}, not {value!r}")
+
 
 _OPERATIONS = {
     StepKind.LLM_CALL: "chat",

@@ -32,7 +32,7 @@ class Refused(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
-        with Client(arguments.endpoint) as client:
+        with _client(arguments.endpoint) as client:
             arguments.command(client, arguments)
     except Refused as error:
         return _fail(str(error), 2)
@@ -164,6 +164,13 @@ def _add_wishes(replay: argparse.ArgumentParser) -> None:
         help="run this step again though nobody knows whether it took effect; may be repeated",
     )
     replay.add_argument("--force", action="store_true", help="replay a run that may still be running")
+
+
+def _client(endpoint: str | None) -> Client:
+    try:
+        return Client(endpoint)
+    except ValueError as error:
+        raise Refused(str(error)) from error
 
 
 def _find_run(client: Client, text: str) -> str:

@@ -30,13 +30,12 @@ from backtrail._answers import (
     Trace,
 )
 from backtrail._call_context import HandedOver
-from backtrail._loopback import is_loopback
+from backtrail._endpoint import DEFAULT_ENDPOINT, checked_endpoint, is_loopback
 from backtrail._recorder import current_recorder
 from backtrail._replaying import POLL_SECONDS, SETTLE_SECONDS, Replaying
 from backtrail._specs import RunSpec
 from backtrail.errors import ApiError, CheckpointGapError, CheckpointNotFoundError, ServerUnreachableError
 
-DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 TIMEOUT_SECONDS = 30.0
 FLUSH_SECONDS = 5.0
 UNKNOWN_RUN = "urn:backtrail:problem:unknown-run"
@@ -52,7 +51,7 @@ class Client(Replaying):
 
     def __init__(self, endpoint: str | None = None, api_key: str | None = None) -> None:
         super().__init__()
-        self.endpoint = (endpoint or default_endpoint()).rstrip("/")
+        self.endpoint = checked_endpoint(endpoint or default_endpoint()).rstrip("/")
         api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.Client(
@@ -63,6 +62,9 @@ class Client(Replaying):
         )
         # The one `configure()` made may be replaced by its next call, with nobody left to close it.
         weakref.finalize(self, self._http.close)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.endpoint}>"
 
     def start_run(
         self,
