@@ -17,6 +17,7 @@ replay: the same functions are called again, and the steps that finished answer 
 
 import asyncio
 import os
+import sys
 from dataclasses import dataclass
 
 import httpx
@@ -142,6 +143,13 @@ async def handle(query: str, ctx: Desk) -> str:
     return await triage(query)
 
 
+async def main() -> None:
+    try:
+        print(await handle("My lamp arrived broken. I want my money back.", context=Desk(user_id="customer-7")))
+    except httpx.ConnectError:
+        sys.exit("Nobody answers in the place of the model. Start it first: python -m examples.stub_openai")
+
+
 if __name__ == "__main__":
     backtrail.configure(service_name="support-bot")
-    print(asyncio.run(handle("My lamp arrived broken. I want my money back.", context=Desk(user_id="customer-7"))))
+    asyncio.run(main())

@@ -146,7 +146,7 @@ def _facts(run: Run) -> Text:
     facts = [
         run.start_time.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
         duration(run.duration_ns) if run.status != "running" else "still running",
-        count(run.agent_count, "agent"),
+        count(run.agent_count, "agent") if run.agent_count else "",
         count(run.step_count, "step") + (f", {run.replayed_count} from the record" if run.replayed_count else ""),
         count(run.llm_calls, "model call"),
         cost(run.cost_usd, unpriced=run.unpriced_calls) and f"cost {cost(run.cost_usd, unpriced=run.unpriced_calls)}",

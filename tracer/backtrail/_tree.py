@@ -91,7 +91,7 @@ def _label(node: Node) -> Text:
     for operation in OPERATIONS:
         name = name.removeprefix(operation)
     label = Text.assemble((mark, style), " ", (name, "bold" if node.kind in ("run", "agent") else ""))
-    if note := _note(node):
+    if (note := _note(node)) and note != name:
         label.append(f"  {note}", style="dim")
     if node.status == "failed" and (node.error_message or node.error_type) and not _is_error_of_a_child(node):
         label.append(f"  {one_line(_first_line(node.error_message or node.error_type or ''))}", style="red")
