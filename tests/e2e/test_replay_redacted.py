@@ -177,5 +177,6 @@ async def test_a_run_of_which_only_metadata_was_recorded_has_a_tree_and_sizes_an
     assert json.loads(run)["steps_total"] == 1
     assert [place.key for place in client.get_state(log.run_id).truncated] == ["seen"]
     assert b"grim tale" not in run + trace
-    with pytest.raises(ReplayError, match="does not hold the run's input"):
-        await client.replay(log.run_id, handle)
+    for inputs in ({}, {"query": "grim tale"}):
+        with pytest.raises(ReplayError, match="does not hold the run's input"):
+            await client.replay(log.run_id, handle, inputs=inputs)

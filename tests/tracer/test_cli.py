@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -99,15 +100,17 @@ def test_a_name_takes_one_line_and_its_own_width(capsys: pytest.CaptureFixture[s
     assert len(row) == 60 - len("  tokens  cost")
 
 
-def test_a_run_that_lost_spans_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    moment = datetime(2026, 1, 1, tzinfo=UTC)
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def run_of(**changes: Any) -> _answers.Run:
     root = Node(span_id="1", kind="run", name="r", status="completed", duration_ns=1, is_pending=False, children=[])
     run = _answers.Run(
         run_id="5b8efff798038103d269b633813fc60c",
         name="r",
         status="completed",
-        start_time=moment,
-        end_time=moment,
+        start_time=MOMENT,
+        end_time=MOMENT,
         start_time_unix_nano=0,
         duration_ns=1,
         span_count=1,
@@ -115,20 +118,57 @@ def test_a_run_that_lost_spans_says_so(capsys: pytest.CaptureFixture[str]) -> No
         step_count=0,
         error_count=0,
         replayed_count=0,
-        lost_count=12,
+        lost_count=0,
         llm_calls=0,
         agents=[],
         steps_total=0,
         tree=root,
     )
+    return run.model_copy(update=changes)
+
+
+def test_a_run_that_lost_spans_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_of(lost_count=12)
 
     console = Console(width=120, color_system=None)
     console.print(_render.run_view(run))
-    console.print(_render.run_table([run], now=moment))
+    console.print(_render.run_table([run], now=MOMENT))
 
     out = capsys.readouterr().out
     assert "! not whole: 12 spans could not be delivered" in out
     assert "! 12 spans lost" in out
+
+
+def test_an_error_whose_words_were_not_recorded_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_of(status="failed", error_type="app.Refused", error_message="Refused")
+
+    Console(width=120, color_system=None).print(_render.run_view(run))
+
+    assert lines(capsys.readouterr().out)[-1] == "✗ app.Refused"
+
+
+def test_a_value_of_which_only_the_size_was_to_be_recorded_is_not_called_too_long(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    withheld = {"$t": "truncated", "v": {"bytes": 1, "sha256": "…", "head": ""}}
+    too_long = {"$t": "truncated", "v": {"bytes": 9_000_000, "sha256": "…", "head": "Dear"}}
+    keys = [_answers.StateKey(scope="run", key=key) for key in ("quiet", "long")]
+    state = _answers.State(
+        run_id=RUN_ID,
+        at="end",
+        at_seq=1,
+        view="actual",
+        values={"run": {"quiet": withheld, "long": too_long}},
+        truncated=keys,
+    )
+
+    Console(width=120, color_system=None).print(_render.state_view(state))
+
+    assert lines(capsys.readouterr().out)[3:] == [
+        "  quiet  <1 byte, not recorded>",
+        "  long   <9000000 bytes, too long to record>",
+        "! long was too long to record",
+    ]
 
 
 def test_names_are_seen_at_any_depth(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,9 +30,14 @@ def is_redacted(encoded: object) -> bool:
     return False
 
 
-def check_inputs(run: RunRecord, inputs: Mapping[str, Any], recorder: Recorder) -> None:
-    """Every argument of the run that was redacted is given again, no other is, and each is what it was."""
-    recorded = run.input if isinstance(run.input, dict) else {}
+def check_inputs(run: RunRecord, inputs: Mapping[str, Any], recorder: Recorder) -> Mapping[str, Any]:
+    """The run's input as recorded. What of it was redacted is given again, nothing else is, and each is what it was."""
+    recorded = run.input
+    if not isinstance(recorded, dict):
+        raise ReplayError(
+            f'the record of run {run.run_id} does not hold the run\'s input, as under capture="metadata": '
+            "it cannot be called again as it was"
+        )
     redacted = {name for name, value in recorded.items() if is_redacted(value)}
     if missing := sorted(redacted - inputs.keys()):
         example = ", ".join(f'"{name}": …' for name in missing)
@@ -44,6 +49,7 @@ def check_inputs(run: RunRecord, inputs: Mapping[str, Any], recorder: Recorder) 
         raise ReplayError(f"inputs= supplies what was redacted, and {', '.join(needless)} of run {run.run_id} was not")
     if other := [name for name in inputs if _recorded(inputs[name], name, recorder) != recorded[name]]:
         raise ReplayError(f"{', '.join(other)} given by inputs= is not what run {run.run_id} was called with")
+    return recorded
 
 
 def _recorded(value: Any, name: str, recorder: Recorder) -> object:

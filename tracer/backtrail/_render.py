@@ -20,7 +20,7 @@ from backtrail._divergence import Divergence
 from backtrail._figures import ago, cost, count, duration, tokens
 from backtrail._replaying import ReplayResult
 from backtrail._tree import MARKS, TreeTable
-from backtrail._values import Value
+from backtrail._values import Value, is_withheld
 from backtrail._visible import Visible, one_line
 
 SHORT_ID = 8
@@ -103,7 +103,8 @@ def state_view(state: State, agents: Mapping[str, str] | None = None) -> Rendera
     for scope, values in state.values.items():
         parts += [Text(), _scope_name(scope, agents or {}), Padding(_value_table(values), (0, 0, 0, 2))]
     for key in state.truncated:
-        parts.append(Text(f"! {key.key} was too long to record", style="yellow"))
+        if not is_withheld(state.values.get(key.scope, {}).get(key.key)):
+            parts.append(Text(f"! {key.key} was too long to record", style="yellow"))
     for key in state.conflicts:
         parts.append(Text(f"! {key.key} may have been written by a step that is left out", style="yellow"))
     if state.excluded:
@@ -190,7 +191,10 @@ def _ending(mark: str, style: str, outcome: RenderableType) -> RenderableType:
 
 def _error_text(run: Run) -> Text:
     error_type = run.error_type or "error"
-    message = (run.error_message or "").removeprefix(f"{error_type.rpartition('.')[2]}: ")
+    short_type = error_type.rpartition(".")[2]
+    message = (run.error_message or "").removeprefix(f"{short_type}: ")
+    if message in ("", short_type):
+        return Text(error_type, style="bold red")
     return Text.assemble((f"{error_type}: ", "bold red"), message)
 
 

@@ -162,8 +162,8 @@ class Replaying(ABC):
         replay = Replay(record, options, self.types)
         recorder = current_recorder()
         replay.report.divergences.extend(check_rules(record.run, recorder))
-        check_inputs(record.run, inputs, recorder)
-        args, kwargs = restore_arguments(function, record.run.input, self.types, inputs)
+        recorded = check_inputs(record.run, inputs, recorder)
+        args, kwargs = restore_arguments(function, recorded, self.types, inputs)
         restored, differences = restore_context(
             function, record.run.context, context_of(context), registry=self.types, overrides=context_overrides
         )

@@ -23,14 +23,12 @@ from .errors import ReplayError, ResultNotReplayableError
 
 
 def restore_arguments(
-    function: Callable[..., Any], recorded: object, registry: Registry, given: Mapping[str, Any]
+    function: Callable[..., Any], recorded: Mapping[str, Any], registry: Registry, given: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The positional and keyword arguments of the recorded call, typed by the function's annotations.
 
     Those that are `given` were redacted in the record.
     """
-    if not isinstance(recorded, Mapping):
-        raise ReplayError("the record does not hold the run's input: it cannot be called again as it was")
     signature = Signature(function)
     parameters = inspect.signature(function).parameters
     if not recorded.keys() <= parameters.keys():

@@ -13,6 +13,8 @@ from rich.measure import Measurement
 from rich.pretty import pretty_repr
 from rich.text import Text
 
+from backtrail._figures import count
+
 NARROW = 20
 
 
@@ -59,6 +61,14 @@ def pretty_value(encoded: object, *, width: int) -> str:
     return shown if isinstance(shown, str) else pretty_repr(shown, max_width=width, expand_all=False)
 
 
+def is_withheld(encoded: object) -> bool:
+    """Whether only the size of this value was to be recorded: of one that was too long there is a head."""
+    if not isinstance(encoded, Mapping) or encoded.get("$t") != "truncated":
+        return False
+    stub = encoded.get("v")
+    return isinstance(stub, Mapping) and stub.get("head") == ""
+
+
 def _show(encoded: object) -> object:
     if isinstance(encoded, list):
         return [_show(item) for item in encoded]
@@ -82,8 +92,9 @@ def _show_tagged(encoded: Mapping[str, Any]) -> object:
         case "redacted":
             return str(value)
         case "truncated" if isinstance(value, dict):
-            why = "not recorded" if value.get("head") == "" else "too long to record"
-            return _Bare(f"<{value.get('bytes', '?')} bytes, {why}>")
+            why = "not recorded" if is_withheld(encoded) else "too long to record"
+            size = value.get("bytes", "?")
+            return _Bare(f"<{count(size, 'byte') if isinstance(size, int) else f'{size} bytes'}, {why}>")
         case "enum":
             return _Bare(f"{name}.{value}")
         case "opaque":
