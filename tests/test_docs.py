@@ -66,6 +66,14 @@ def test_every_path_named_on_a_page_exists(page: Path) -> None:
     assert [name for name in names if not (ROOT / name).exists()] == []
 
 
+def test_every_module_of_the_sdk_has_its_room_in_the_map() -> None:
+    rooms = (ROOT / "docs/architecture.md").read_text().split("## The rooms of the SDK")[1].split("\n## ")[0]
+    named = re.findall(r"`(_?[a-z]\w*)`", rooms)
+    modules = {path.stem for path in (ROOT / "tracer/backtrail").glob("*.py")}
+
+    assert sorted(named) == sorted(modules - {"__init__", "__main__", "_version"})
+
+
 def test_every_sql_file_opens_with_a_comment() -> None:
     assert [path.name for path in ROOT.glob("store/**/*.sql") if not path.read_text().startswith("--")] == []
 
