@@ -1,14 +1,18 @@
 """Documentation that cannot rot: what a page says is compared with what the code has."""
 
 import importlib
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import backtrail
 from backtrail import semconv
+from backtrail._specs import StepSpec
 from backtrail_server.settings import Settings
 from tests.serving import running_server
 
@@ -23,6 +27,8 @@ PAGES = [
 GUIDES = [ROOT / f"docs/{name}.md" for name in ("quickstart", "opentelemetry", "testing")]
 PACKAGES = ["backtrail", "backtrail_store", "backtrail_ingest", "backtrail_query", "backtrail_server"]
 CODE = ["tracer", "store", "ingest", "query_api", "server", "tests", "bench", "examples"]
+
+ARGUMENT = re.compile(r"^\| `(\w+)` \| `(.*?)` \|", re.MULTILINE)
 
 
 def page_id(page: Path) -> str:
@@ -85,8 +91,20 @@ def test_every_query_is_used() -> None:
     assert [query for query in queries if f'"{query}"' not in code] == []
 
 
+@pytest.mark.parametrize(
+    ("title", "function"), [("## Settings", backtrail.configure), ("`@step(…)`", StepSpec.__init__)]
+)
+def test_the_tracers_page_names_every_argument_with_its_default(title: str, function: Callable[..., object]) -> None:
+    table = (ROOT / "tracer/README.md").read_text().split(title)[1].split("|---|---|---|\n")[1].split("\n\n")[0]
+    said = {name: eval(default) for name, default in ARGUMENT.findall(table)}
+
+    parameters = inspect.signature(function).parameters.values()
+    assert said == {each.name: each.default for each in parameters if each.name != "self"}
+
+
 def test_the_tracers_table_names_every_attribute_and_no_other() -> None:
-    table = set(re.findall(r"^\| `([\w.]+)`", (ROOT / "tracer/README.md").read_text(), re.MULTILINE))
+    page = (ROOT / "tracer/README.md").read_text().split("## What is on a span")[1]
+    table = set(re.findall(r"^\| `([\w.]+)`", page, re.MULTILINE))
     constants = {value for name, value in vars(semconv).items() if name.isupper()}
 
     assert table == constants
