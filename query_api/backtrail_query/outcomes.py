@@ -14,6 +14,7 @@ from typing import Literal
 from backtrail_query.records import StepRecord
 
 Policy = Literal["cached", "raise", "hang", "live", "enter", "refuse"]
+Scope = Sequence[Sequence[object]]
 Call = tuple[str, str, str, str | None, str | None]
 
 
@@ -61,7 +62,10 @@ class Family:
         self.steps = sorted(steps, key=lambda step: step.seq_start)
         self.by_key = {step.step_key: step for step in steps}
         self.nested: dict[str, list[StepRecord]] = defaultdict(list)
+        self._began: dict[str, int] = {}
         for step in self.steps:
+            for length in range(1, len(step.scope) + 1):
+                self._began.setdefault(repr(step.scope[:length]), step.seq_start)
             enclosing = enclosing_step_key(step.scope)
             if enclosing is not None:
                 self.nested[enclosing].append(step)
@@ -76,7 +80,8 @@ class Family:
             key = enclosing_step_key(self.by_key[key].scope)
 
     def was_handled(self, step: StepRecord) -> bool:
-        """Somebody went on after this failure: in its scope, in one around it, or by completing a step around it."""
+        """Somebody went on after this failure: in its scope, in one around it, in a task or thread begun since, or by
+        completing a step around it."""
         if step.seq_end is None:
             return False
         # The event loop closes a dropped stream a turn later: what the program called meanwhile came after it.
@@ -85,18 +90,25 @@ class Family:
         if any(outer.status == "completed" for outer in around[1:]):
             return True
         return any(
-            later.seq_start > end and any(_is_around(later.scope, inner.scope) for inner in around)
+            later.seq_start > end and any(self._goes_on(later.scope, inner.scope, end) for inner in around)
             for later in self.steps
         )
 
+    def _goes_on(self, later: Scope, failed: Scope, end: int) -> bool:
+        """Whether who called in the later scope had got past a failure in the other."""
+        if _is_around(later, failed):
+            return True
+        # Work that was begun by the failed scope: its first call tells when, as far as anything does.
+        return _is_around(failed, later) and self._began[repr(later[: len(failed) + 1])] > end
 
-def enclosing_step_key(scope: Sequence[Sequence[object]]) -> str | None:
+
+def enclosing_step_key(scope: Scope) -> str | None:
     if scope and len(scope[0]) == 2 and scope[0][0] == "step":
         return str(scope[0][1])
     return None
 
 
-def _is_around(outer: Sequence[Sequence[object]], inner: Sequence[Sequence[object]]) -> bool:
+def _is_around(outer: Scope, inner: Scope) -> bool:
     return list(inner[: len(outer)]) == list(outer) and enclosing_step_key(outer) == enclosing_step_key(inner)
 
 

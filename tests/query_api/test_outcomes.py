@@ -24,6 +24,31 @@ def test_a_failure_that_was_caught_is_raised_again_and_the_last_one_runs_live() 
     assert [one.handled for one in found.steps] == [True, None, False]
 
 
+def test_a_failure_is_handled_by_going_on_in_tasks_that_were_begun_since() -> None:
+    found = bundles(
+        run(**{semconv.RUN_FAILED_STEP_KEY: "d"}),
+        step("other", 1, name="other", scope=[["task", "other", 0]]),
+        step("a", 3, "failed", name="primary"),
+        step("b", 5, "cancelled", name="slow"),
+        step("c", 7, name="fallback", scope=[["task", "fall_back", 0]]),
+        step("d", 9, "failed", name="finish", scope=[["thread", "finish", 0]]),
+    )
+
+    assert policies(found)["a"] == ("raise", "failed_handled")
+    assert policies(found)["b"] == ("hang", "cancelled_handled")
+
+
+def test_a_failure_is_not_handled_by_a_task_that_was_at_work_before() -> None:
+    found = bundles(
+        run(),
+        step("before", 1, name="watch", scope=[["task", "watch", 0]]),
+        step("a", 3, "failed", name="primary"),
+        step("after", 5, name="watch", occurrence=1, scope=[["task", "watch", 0]]),
+    )
+
+    assert policies(found)["a"] == ("live", "failed_open")
+
+
 def test_a_failure_caught_and_raised_again_at_the_end_runs_live() -> None:
     found = bundles(run(**{semconv.RUN_FAILED_STEP_KEY: "a"}), step("a", 1, "failed"), step("b", 3, name="log"))
 
