@@ -4,7 +4,7 @@ import gc
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from backtrail._delivery import OtlpDelivery
 from backtrail._processor import Processor
 from backtrail._recorder import Recorder, current_recorder, set_current_recorder
 from tests.tracer.receiver import Receiver, receiving
+from tests.tracer.waiting import until
 
 AWAY = "http://127.0.0.1:1/v1/traces"
 MIB = 1 << 20
@@ -35,13 +36,6 @@ def recording(url: str, **options: Any) -> Iterator[Processor]:
     yield processor
     set_current_recorder(Recorder())
     processor.shutdown(0.1)
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)
 
 
 @backtrail.step

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from backtrail._sampling import Sampler
 from backtrail._scope import current_position
 from backtrail.testing import capture_spans
 from tests.tracer.receiver import Receiver, receiving
+from tests.tracer.waiting import until
 
 HEARTBEAT = 0.3
 
@@ -37,13 +38,6 @@ def processor(receiver: Receiver) -> Iterator[Processor]:
     yield processor
     set_current_recorder(Recorder())
     processor.shutdown(1)
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)
 
 
 def beats(receiver: Receiver) -> list[Span]:

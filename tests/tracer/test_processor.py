@@ -1,11 +1,13 @@
 """Spans are delivered soon, kept while the server is away, counted when they are lost, and never in the way."""
 
+import gc
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -17,6 +19,7 @@ from backtrail._delivery import OtlpDelivery
 from backtrail._processor import Processor
 from backtrail._recorder import Recorder, set_current_recorder
 from tests.tracer.receiver import Receiver, receiving
+from tests.tracer.waiting import until, within_ten_seconds
 
 
 @pytest.fixture
@@ -37,14 +40,6 @@ def processor(receiver: Receiver) -> Iterator[Processor]:
 
 @backtrail.step
 def short() -> None: ...
-
-
-def until(condition: object, seconds: float = 5.0) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)
 
 
 @backtrail.run
@@ -282,6 +277,51 @@ def test_a_program_ends_soon_without_a_server(silent: socket.socket, how: str) -
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"7 spans could not be delivered to {url}/v1/traces")
     assert took < 5
+
+
+def test_what_is_recorded_at_the_very_end_is_delivered(receiver: Receiver) -> None:
+    program = PROGRAM.replace("\nmain()", "\nimport atexit; atexit.register(main)")
+
+    done = subprocess.run([sys.executable, "-c", program, receiver.url], capture_output=True, text=True, timeout=60)
+
+    assert done.stderr == ""
+    assert "last" in receiver.names()
+
+
+def test_without_a_thread_of_its_own_flush_delivers(
+    receiver: Receiver, processor: Processor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        short_run()
+        patch.undo()
+        assert processor.flush(5)
+
+    assert "short" in receiver.names()
+    (line,) = [record.message for record in caplog.records]
+    assert line == "spans are sent at the end of the program: can't start new thread"
+
+
+def test_a_span_that_ends_while_the_exporting_thread_is_woken_waits_for_nobody(processor: Processor) -> None:
+    def collect(phase: str, info: dict[str, int]) -> None:
+        short_run()
+
+    def wake() -> None:
+        for _ in range(1_000):
+            processor._thread.hurry()
+
+    short_run()
+    gc.callbacks.append(collect)
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        assert within_ten_seconds(wake)
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(collect)
 
 
 TERMINATED = """

@@ -4,7 +4,7 @@ import contextlib
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +15,7 @@ from backtrail._recorder import current_recorder, innermost
 from backtrail._sampling import MAX_HELD_BYTES
 from backtrail.semconv import KIND
 from tests.tracer.receiver import Receiver, receiving
+from tests.tracer.waiting import within_ten_seconds
 
 
 @pytest.fixture
@@ -152,14 +153,6 @@ def test_without_sampling_nothing_stands_before_the_processor(receiver: Receiver
     backtrail.configure(receiver.url)
 
     assert current_recorder().sampler is None
-
-
-def within_ten_seconds(work: Callable[[], object]) -> bool:
-    """Whether it was done by then; what waits for ever ends with the tests."""
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(10)
-    return not thread.is_alive()
 
 
 def test_a_stream_that_is_collected_while_a_span_is_held_back_ends_there(

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
+from ._bell import Bell
 from ._boundary import complain, logger, never_raise
 from ._connection import EXPORT_THREAD
 from ._delivery import Answer, Delivery, Outcome
@@ -54,8 +56,8 @@ class ExportThread:
         self._interval = interval
         self._starting = threading.RLock()
         self._spooling = threading.Lock()
-        self._wake = threading.Event()
-        self._hurry = threading.Event()
+        self._wake = Bell()
+        self._hurry = Bell()
         self._is_stopped = False
         self._next_try = 0.0
         self._is_told_to_wait = False
@@ -70,7 +72,9 @@ class ExportThread:
     # --- From other threads -----------------------------------------------------------------------
 
     def start(self) -> None:
-        with self._starting:
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
             if self.is_started or self._is_stopped:
                 return
             # Before the start: what the garbage collector ends during it comes here again.
@@ -78,7 +82,30 @@ class ExportThread:
             try:
                 threading.Thread(target=self._work, name=EXPORT_THREAD, daemon=True).start()
             except RuntimeError as error:
-                complain("the exporting thread", "no spans can be delivered: %s", error)
+                self.is_started = False
+                # From Python 3.12 on there are no new threads once the main one has ended.
+                if threading.main_thread().is_alive():
+                    complain("the exporting thread", "spans are sent at the end of the program: %s", error)
+        finally:
+            self._starting.release()
+
+    def work_here(self, is_done: Callable[[], bool], seconds: float) -> None:
+        """Do its work on the caller's thread, where no other could be started."""
+        end = time.monotonic() + seconds
+        if not self._starting.acquire(timeout=seconds):
+            return
+        token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        self._queue.emptied_by = threading.get_ident()
+        self.hurry()
+        try:
+            while not (self.is_started or self._is_stopped or is_done() or time.monotonic() > end):
+                self.wake()
+                with never_raise("exporting spans"):
+                    self._turn()
+        finally:
+            self._queue.emptied_by = None
+            detach(token)
+            self._starting.release()
 
     def stop(self) -> None:
         self._is_stopped = True
@@ -86,14 +113,14 @@ class ExportThread:
         self.hurry()
 
     def wake(self) -> None:
-        self._wake.set()
+        self._wake.ring()
 
     def hurry(self, *, at_once: bool = False) -> None:
         """Do not wait for more spans; `at_once` asks a server again that was away."""
         if at_once and not self._is_told_to_wait:
             self._next_try = 0.0
-        self._hurry.set()
-        self._wake.set()
+        self._hurry.ring()
+        self._wake.ring()
 
     def spool_everything(self) -> None:
         """Have all that waits, and what is on its way, on the disk."""
@@ -229,9 +256,7 @@ class ExportThread:
             if not self._queue and not self._is_stopped:
                 self._wake.wait(self._idle_seconds())
             self.is_idle = False
-            self._wake.clear()
         self._hurry.wait(self._pause())
-        self._hurry.clear()
 
     def _idle_seconds(self) -> float | None:
         waits = (

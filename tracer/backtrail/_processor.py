@@ -126,8 +126,13 @@ class Processor:
         def is_settled() -> bool:
             return queue.settled >= target and (spool is None or spool.own_span_count == 0)
 
+        if threading.get_ident() == queue.emptied_by:
+            # The end of a run that the garbage collector found there.
+            return False
         if not is_settled():
             self._thread.hurry(at_once=True)
+            if not self._thread.is_started:
+                self._thread.work_here(is_settled, timeout)
         is_done = queue.wait_for(is_settled, timeout)
         self._told_lost = self._losses.total
         return is_done and self._losses.total == told
