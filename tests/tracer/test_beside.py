@@ -88,7 +88,7 @@ def test_an_exporter_that_hangs_does_not_hold_the_program() -> None:
         answer("hello")
         backtrail.shutdown()
 
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 25, "the exporter waits for thirty seconds"
         assert {"answer", "look"} <= set(backtrail_server.names())
 
 

@@ -166,7 +166,7 @@ def test_an_outage_costs_one_wait_and_not_one_for_every_step(monkeypatch: pytest
         started = time.monotonic()
         run_id = echoing(300, 0)
 
-        assert 0.3 < time.monotonic() - started < 5
+        assert 0.3 < time.monotonic() - started < 30, "each of 300 steps would take 0.3 seconds"
         assert processor.lost_of(int(run_id, 16)) > 0
 
 

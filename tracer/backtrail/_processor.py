@@ -29,10 +29,10 @@ from ._span import RecordedSpan
 from ._spool import Spool
 
 EXIT_SECONDS = 4.0
+LAST_WORD_SECONDS = 0.5
 
 _EXIT_SECONDS_WHILE_AWAY = 1.0
 _EXIT_LOOK_SECONDS = 0.1
-_LAST_WORD_SECONDS = 0.5
 _SECONDS_UNWATCHED = 60.0
 
 
@@ -166,7 +166,7 @@ class Processor:
         self._flush_until(end)
         if self._is_settled():
             self._thread.tell_of_losses()
-            self._flush_until(max(end, time.monotonic() + _LAST_WORD_SECONDS))
+            self._flush_until(max(end, time.monotonic() + LAST_WORD_SECONDS))
         self._queue.close()
         if self._spool is not None:
             self._thread.spool_everything()
