@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from backtrail import Client
 from backtrail.errors import ApiError, CheckpointGapError, CheckpointNotFoundError, ServerUnreachableError
-from tests.factories import ROOT_ID
+from tests.factories import ROOT_ID, otlp_request, plain_span
 from tests.query_api.recorded import GAP_ID, RUN_ID
+from tests.tracer.waiting import until
 
 
 @pytest.fixture
@@ -21,6 +23,16 @@ def test_runs_are_objects_newest_first(client: Client) -> None:
 
     assert [run.status for run in page.runs] == ["failed"]
     assert client.runs(status="failed", cursor=page.next_cursor).runs[0].run_id != page.runs[0].run_id
+
+
+def test_traces_without_an_agent_are_listed_when_asked_for(recorded_server: str, client: Client) -> None:
+    request = otlp_request(plain_span("GET /health", trace_id=b"\x77" * 16)).SerializeToString()
+    headers = {"content-type": "application/x-protobuf"}
+    httpx.post(f"{recorded_server}/v1/traces", content=request, headers=headers).raise_for_status()
+
+    until(lambda: "GET /health" in [run.name for run in client.runs(kind="any").runs])
+    assert "GET /health" not in [run.name for run in client.runs().runs]
+    assert {run.name for run in client.runs(kind="run").runs} == {"support"}
 
 
 def test_a_run_has_its_agents_and_its_tree(client: Client) -> None:

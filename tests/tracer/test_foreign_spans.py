@@ -3,8 +3,9 @@
 import subprocess
 import sys
 
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 
+import backtrail
 from backtrail import semconv
 from backtrail._foreign import ForeignSpans
 from backtrail._recorder import Recorder, current_recorder, set_current_recorder
@@ -90,3 +91,21 @@ def test_what_we_cannot_take_of_another_library_does_not_reach_it() -> None:
         set_current_recorder(previous)
 
     assert not span.is_recording()
+
+
+def test_a_span_with_more_attributes_than_its_provider_keeps_belongs_to_the_run_all_the_same() -> None:
+    provider = TracerProvider(span_limits=SpanLimits(max_span_attributes=16))
+    tracer = provider.get_tracer("wordy")
+
+    @backtrail.run
+    def main() -> None:
+        with tracer.start_as_current_span("chat") as span:
+            span.set_attributes({f"message.{number}": "text" for number in range(16)})
+
+    with receiving() as receiver:
+        backtrail.configure(receiver.url, tracer_provider=provider)
+        main()
+        backtrail.shutdown()
+
+    (chat,) = [span for span in receiver.spans if span.name == "chat"]
+    assert {semconv.TASK_ID, "message.15"} <= {attribute.key for attribute in chat.attributes}

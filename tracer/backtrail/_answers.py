@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 RunStatus: TypeAlias = Literal["running", "completed", "failed", "cancelled", "incomplete"]
+TraceKind: TypeAlias = Literal["run", "agent", "any"]
 StateView: TypeAlias = Literal["actual", "effective"]
 
 

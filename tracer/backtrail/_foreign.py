@@ -10,12 +10,14 @@ since OpenTelemetry keeps the first it is given. From a program's own provider o
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.util.types import AttributeValue
 
 from . import semconv
 from ._beside import Beside, Shadow
@@ -42,15 +44,8 @@ class ForeignSpans(SpanProcessor):
         if isinstance(span, Shadow):
             return
         with _stamping:
-            context = span.get_span_context()
-            position = current_position.get()
-            if context is None:
-                return
-            if position is not None and position.runtime.trace_id == context.trace_id:
-                inside = position.agent or position.runtime
-                span.set_attributes(inside.attributes)
-            elif (runtime := active_runs.get(context.trace_id)) is not None:
-                span.set_attributes(runtime.attributes)
+            if lineage := _lineage_of(span):
+                span.set_attributes(lineage)
         if (beside := _recorder_of(span).beside) is not None and self._takes(span):
             beside.foreign_started(span, parent_context)
 
@@ -61,20 +56,38 @@ class ForeignSpans(SpanProcessor):
         if span.instrumentation_scope is SCOPE or not self._takes(span):
             return
         with _taking:
-            taken = _with_resource(span, recorder.resource) if self._takes_all else span
+            taken = _with_resource(span, recorder.resource) if self._takes_all else _stamped(span)
             taken = redacted_span(bare_span(taken) if _is_withheld(recorder) else taken, recorder.redaction)
             recorder.sink.on_end(taken)
             if recorder.beside is not None:
                 recorder.beside.foreign_ended(taken)
 
     def _takes(self, span: ReadableSpan) -> bool:
-        return self._takes_all or semconv.TASK_ID in (span.attributes or {})
+        if self._takes_all or semconv.TASK_ID in (span.attributes or {}):
+            return True
+        # A provider's limit may have pushed the stamp out, as the oldest of many attributes.
+        return span.context is not None and span.context.trace_id in active_runs
 
     def shutdown(self) -> None:
         return None
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return current_recorder().flush(timeout_millis / 1000)
+
+
+def _lineage_of(span: ReadableSpan) -> Mapping[str, AttributeValue]:
+    trace_id = span.context.trace_id if span.context is not None else 0
+    position = current_position.get()
+    if position is not None and position.runtime.trace_id == trace_id:
+        return (position.agent or position.runtime).attributes
+    runtime = active_runs.get(trace_id)
+    return runtime.attributes if runtime is not None else {}
+
+
+def _stamped(span: ReadableSpan) -> ReadableSpan:
+    if semconv.TASK_ID in (span.attributes or {}):
+        return span
+    return _copy(span, attributes={**_lineage_of(span), **(span.attributes or {})})
 
 
 def _is_withheld(recorder: Recorder) -> bool:
@@ -90,14 +103,18 @@ def _recorder_of(span: ReadableSpan) -> Recorder:
 
 def _with_resource(span: ReadableSpan, resource: Resource) -> ReadableSpan:
     """A span of our own provider, which was made for the resource of the first `configure()`."""
-    if span.resource is resource:
-        return span
+    return span if span.resource is resource else _copy(span, resource=resource)
+
+
+def _copy(
+    span: ReadableSpan, *, resource: Resource | None = None, attributes: Mapping[str, AttributeValue] | None = None
+) -> ReadableSpan:
     return ReadableSpan(
         name=span.name,
         context=span.context,
         parent=span.parent,
-        resource=resource,
-        attributes=span.attributes,
+        resource=span.resource if resource is None else resource,
+        attributes=span.attributes if attributes is None else attributes,
         events=span.events,
         links=span.links,
         kind=span.kind,

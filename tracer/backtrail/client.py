@@ -28,6 +28,7 @@ from backtrail._answers import (
     State,
     StateView,
     Trace,
+    TraceKind,
 )
 from backtrail._call_context import HandedOver
 from backtrail._endpoint import DEFAULT_ENDPOINT, checked_endpoint, is_loopback
@@ -94,6 +95,7 @@ class Client(Replaying):
     def runs(
         self,
         *,
+        kind: TraceKind = "agent",
         status: RunStatus | None = None,
         start: str | None = None,
         end: str | None = None,
@@ -104,8 +106,13 @@ class Client(Replaying):
         limit: int = 50,
         cursor: str | None = None,
     ) -> RunPage:
-        """Runs, newest first; hand `next_cursor` back for the next page."""
+        """Runs, newest first; hand `next_cursor` back for the next page.
+
+        `kind="run"` are runs of Backtrail's own only; `"agent"` also traces of others in which an agent or a model was
+        at work, and `"any"` every trace.
+        """
         filters = {
+            "kind": kind,
             "status": status,
             "start": start,
             "end": end,
