@@ -118,7 +118,15 @@ def _connect_server(address: Address) -> Client:
         )
     except Error as exc:
         where = f"{address.host}:{address.port}"
-        raise StoreUnavailable(f"ClickHouse at {where} does not answer: {_first_line(exc)}") from exc
+        raise StoreUnavailable(f"ClickHouse at {where} does not answer: {_why(exc)}") from exc
+
+
+def _why(error: Error) -> str:
+    """By the system's own words where it was the connection: three libraries wrap them."""
+    cause: BaseException = error
+    while (deeper := cause.__cause__ or cause.__context__) is not None:
+        cause = deeper
+    return (isinstance(cause, OSError) and cause.strerror) or _first_line(error)
 
 
 class ClientPool:

@@ -132,7 +132,7 @@ def test_an_unknown_kind_of_store_is_named(tmp_path: Path, dsn: str) -> None:
 def test_a_store_that_is_away_is_named(tmp_path: Path) -> None:
     complaint = run_and_fail(serve_command(tmp_path / "data", "--store", "clickhouse://default:geheim@127.0.0.1:1/db"))
 
-    assert "127.0.0.1:1 does not answer" in complaint
+    assert "127.0.0.1:1 does not answer: Connection refused" in complaint
     assert "geheim" not in complaint
 
 
