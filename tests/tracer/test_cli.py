@@ -231,7 +231,7 @@ def test_state_is_shown_by_scope_with_what_is_left_out(backtrail: Run) -> None:
         "run",
         "  budget  10",
         "  plan    ['search', 'pay']",
-        "! without the writes of steps that never ended or run again: 22222222",
+        "! without the writes of steps that never ended or run again: pay 22222222",
     ]
 
 

@@ -19,7 +19,7 @@ from backtrail._answers import Node, Run, RunStatus, RunSummary, State
 from backtrail._divergence import Divergence
 from backtrail._figures import ago, cost, count, duration, tokens
 from backtrail._replaying import ReplayResult
-from backtrail._tree import MARKS, TreeTable
+from backtrail._tree import MARKS, TreeTable, short_name
 from backtrail._values import Value, is_withheld
 from backtrail._visible import Visible, one_line
 
@@ -96,20 +96,21 @@ def tree_view(root: Node) -> RenderableType:
     return Visible(TreeTable(root))
 
 
-def state_view(state: State, agents: Mapping[str, str] | None = None) -> RenderableType:
-    """What was known at a point, scope by scope; `agents` gives names for agents' keys."""
+def state_view(state: State, names: Mapping[str, str] | None = None) -> RenderableType:
+    """What was known at a point, scope by scope; `names` are those of agents and steps, by their keys."""
+    names = names or {}
     head = Text.assemble(("state ", "dim"), (state.at, "bold"), (f"  seq {state.at_seq}, {state.view}", "dim"))
     parts: list[RenderableType] = [head]
     for scope, values in state.values.items():
-        parts += [Text(), _scope_name(scope, agents or {}), Padding(_value_table(values), (0, 0, 0, 2))]
+        parts += [Text(), _scope_name(scope, names), Padding(_value_table(values), (0, 0, 0, 2))]
     for key in state.truncated:
         if not is_withheld(state.values.get(key.scope, {}).get(key.key)):
             parts.append(Text(f"! {key.key} was too long to record", style="yellow"))
     for key in state.conflicts:
         parts.append(Text(f"! {key.key} may have been written by a step that is left out", style="yellow"))
     if state.excluded:
-        keys = ", ".join(key[:SHORT_ID] for key in state.excluded)
-        parts.append(Text(f"! without the writes of steps that never ended or run again: {keys}", style="yellow"))
+        steps = ", ".join(f"{short_name(names.get(key, ''))} {key[:SHORT_ID]}".lstrip() for key in state.excluded)
+        parts.append(Text(f"! without the writes of steps that never ended or run again: {steps}", style="yellow"))
     return Visible(*parts)
 
 
@@ -169,18 +170,18 @@ def _value_table(values: Mapping[str, object]) -> RenderableType:
     return table
 
 
-def _scope_name(scope: str, agents: Mapping[str, str]) -> Text:
+def _scope_name(scope: str, names: Mapping[str, str]) -> Text:
     key, _, process = scope.partition("@")
     name = (
         Text("run", style="bold")
         if key == "run"
-        else Text.assemble(("agent ", "dim"), (_agent_name(key, agents), "bold"))
+        else Text.assemble(("agent ", "dim"), (_agent_name(key, names), "bold"))
     )
     return name.append(f" in process {process}", style="dim") if process else name
 
 
-def _agent_name(key: str, agents: Mapping[str, str]) -> str:
-    return agents.get(key, key[:SHORT_ID])
+def _agent_name(key: str, names: Mapping[str, str]) -> str:
+    return names.get(key, key[:SHORT_ID])
 
 
 def _ending(mark: str, style: str, outcome: RenderableType) -> RenderableType:

@@ -85,11 +85,16 @@ def _shown_below(node: Node) -> Sequence[Node]:
     return [below for child in node.children for below in (child.children if child is attempts[0] else (child,))]
 
 
-def _label(node: Node) -> Text:
-    mark, style = ("↻", "cyan") if node.replayed else MARKS[node.status]
-    name = one_line(node.name)
+def short_name(name: str) -> str:
+    """The user's part of a span's name, on one line."""
     for operation in OPERATIONS:
         name = name.removeprefix(operation)
+    return one_line(name)
+
+
+def _label(node: Node) -> Text:
+    mark, style = ("↻", "cyan") if node.replayed else MARKS[node.status]
+    name = short_name(node.name)
     label = Text.assemble((mark, style), " ", (name, "bold" if node.kind in ("run", "agent") else ""))
     if (note := _note(node)) and note != name:
         label.append(f"  {note}", style="dim")

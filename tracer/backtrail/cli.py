@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from pydantic_core import to_json
 
-from backtrail._answers import RunStatus, StateView
+from backtrail._answers import Run, RunStatus, StateView
 from backtrail._codec import encode
 from backtrail.client import Client
 from backtrail.errors import ApiError, BacktrailError, ServerUnreachableError
@@ -70,8 +70,19 @@ def show_state(client: Client, arguments: argparse.Namespace) -> None:
     if arguments.json:
         _print_json(state)
         return
-    agents = {agent.agent_key: agent.name for agent in client.run(run_id).agents if agent.agent_key}
-    _print(_render().state_view(state, agents))
+    _print(_render().state_view(state, _names(client.run(run_id))))
+
+
+def _names(run: Run) -> dict[str, str]:
+    """What agents and steps are called, by their keys."""
+    names = {agent.agent_key: agent.name for agent in run.agents if agent.agent_key}
+    waiting = [run.tree]
+    while waiting:
+        node = waiting.pop()
+        waiting += node.children
+        if node.step_key:
+            names[node.step_key] = node.name
+    return names
 
 
 def replay_run(client: Client, arguments: argparse.Namespace) -> None:
