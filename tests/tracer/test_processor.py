@@ -165,6 +165,25 @@ def test_batches_are_cut_by_bytes(receiver: Receiver, processor: Processor, monk
     assert receiver.names().count("echo") == 20
 
 
+def test_what_a_server_fails_over_takes_nothing_along_that_ended_later(receiver: Receiver) -> None:
+    receiver.fails_over = "poison"
+    processor = Processor(OtlpDelivery(f"{receiver.url}/v1/traces", {}), interval=0.01)
+    set_current_recorder(Recorder(sink=processor))
+    ended = 0
+
+    backtrail.run(name="main")(backtrail.step(name="poison")(lambda: None))()
+    until(lambda: processor.is_failing)
+    while processor.is_failing:
+        short_run()
+        ended += 1
+        time.sleep(0.01)
+
+    assert processor.flush(20) is False
+    assert receiver.names().count("short") == ended
+    set_current_recorder(Recorder())
+    processor.shutdown()
+
+
 def test_thousands_of_short_spans_against_a_slow_server_all_arrive(receiver: Receiver, processor: Processor) -> None:
     receiver.may_answer.clear()
 

@@ -132,13 +132,16 @@ class SpanQueue:
         return spans
 
     def first_parcel(self) -> Parcel | None:
-        """The oldest, made one with as many of the next as go into one request; it stays until it is taken out."""
+        """The oldest, made one with as many of the next as go into one request; it stays until it is taken out.
+
+        One that the server failed over is asked about by itself: it may be the reason, and the next are not.
+        """
         with self._lock:
             first: list[Parcel] = []
             size = 0
             for parcel in self._parcels:
                 size += parcel.size
-                if first and size > self.request_bytes:
+                if first and (size > self.request_bytes or first[0].failures):
                     break
                 first.append(parcel)
             if len(first) > 1:
