@@ -16,7 +16,7 @@ from backtrail_store.client import parse_address
 from backtrail_store.reader import TraceReader
 from backtrail_store.rows import SpanRow
 from tests.conftest import Insert
-from tests.factories import START, Attributes, Value, plain_span, span_id
+from tests.factories import START, TRACE_ID, Attributes, Value, plain_span, run_span, span_id, step_span
 from tests.query_api import recorded
 from tests.query_api.recorded import RUN_ID, failed_run
 
@@ -115,6 +115,24 @@ def test_a_run_of_which_only_inner_spans_have_come_is_shown_all_the_same(api: Te
 
     assert (run.status, run.span_count, run.tree.is_orphan) == ("incomplete", 2, True)
     assert {run.tree.name, *(child.name for child in run.tree.children)} == {"chat plan", plan.name}
+
+
+def test_a_cancelled_try_is_shown_as_cancelled(api: TestClient, insert: Insert) -> None:
+    insert(
+        run_span(),
+        step_span("fetch", number=1, attributes={semconv.STEP_STATUS: "cancelled"}),
+        plain_span(
+            "fetch",
+            id_=span_id(2),
+            parent_id=span_id(1),
+            attributes={semconv.KIND: "attempt", semconv.ATTEMPT_N: 1, semconv.ATTEMPT_STATUS: "cancelled"},
+        ),
+    )
+
+    run = RunView.model_validate_json(api.get(f"/api/v1/runs/{TRACE_ID.hex()}").content)
+
+    [step] = run.tree.children
+    assert (step.status, [attempt.status for attempt in step.children]) == ("cancelled", ["cancelled"])
 
 
 def test_attributes_come_back_in_their_own_types(api: TestClient, insert: Insert) -> None:

@@ -51,7 +51,7 @@ SELECT
   replayed,
   lost,
   toUnixTimestamp64Nano(received_time) AS received_unix_nano,
-  if(bare, mapFilter((key, value) -> key IN ('backtrail.step.status', 'backtrail.pending.kind'), attributes), attributes) AS attributes,
+  if(bare, mapFilter((key, value) -> key IN ('backtrail.step.status', 'backtrail.attempt.status', 'backtrail.pending.kind'), attributes), attributes) AS attributes,
   if({outline:Bool}, CAST(map(), 'Map(LowCardinality(String), LowCardinality(String))'), resource) AS resource,
   if({outline:Bool}, [], events) AS events,
   if({outline:Bool}, [], links) AS links,
