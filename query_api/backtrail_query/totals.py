@@ -118,18 +118,23 @@ def count_calls(tree: Tree) -> set[str]:
 
 
 def tools_told_again(tree: Tree) -> set[str]:
-    """Span ids of tools within the same tool: an MCP server's own span, say, within the step that called it."""
+    """Span ids of tools within the same tool: an MCP server's own span, say, within the step that called it. Two steps
+    of ours are two calls: of a tool that calls itself."""
     told_again = set()
-    nearest: dict[str, str] = {}
+    nearest: dict[str, TreeNode | None] = {}
     for node in tree.nodes:
         span = node.span
-        outer = nearest.get(tree.parent_ids[span.span_id], "")
+        outer = nearest.get(tree.parent_ids[span.span_id])
         if span.step_kind == "tool":
-            if outer and outer == span.tool_name:
+            if outer is not None and span.tool_name and _is_told_again(node, outer):
                 told_again.add(span.span_id)
-            outer = span.tool_name
+            outer = node
         nearest[span.span_id] = outer
     return told_again
+
+
+def _is_told_again(node: TreeNode, outer: TreeNode) -> bool:
+    return node.span.tool_name == outer.span.tool_name and not (node.kind == outer.kind == "step")
 
 
 def is_model_call(node: TreeNode) -> bool:

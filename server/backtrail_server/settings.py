@@ -45,7 +45,6 @@ class Settings(BaseSettings):
     retry_after: int = Field(
         default=2, ge=1, le=3, description="Seconds a refused client is told to wait; stock exporters give up beyond 3."
     )
-
     silence_seconds: int = Field(
         default=60,
         ge=1,

@@ -34,6 +34,7 @@ READ_SETTINGS: dict[str, object] = {
 }
 _FAR_FUTURE = 5_617_000_000_000_000_001
 _DAY_NS = 86_400 * 10**9
+_MOST_ROWS = 20_000
 
 RunPlace = tuple[str, int]  # a run's id and its start in nanoseconds, its place among the newest
 
@@ -103,20 +104,26 @@ class TraceReader:
         return read_settled(wanted, read, all_at_first=all_of_trace) if wanted.hashes else {}
 
     def _found(self, project: str, where: RunFilter) -> list[RunPlace]:
-        """The newest matching runs, each once: rows are asked for until enough of them are of different runs."""
+        """The newest matching runs, each once: rows are asked for until enough of them are of different runs.
+
+        A trace of mere web requests is a row in vain, and there may be millions between two runs: each further page is
+        larger, up to what is quickly read.
+        """
+        newest: dict[str, int] = {}
         rows_wanted = 3 * where.limit
         while True:
             rows = self._places(
                 "find_runs", project, where, limit=rows_wanted, status=where.status or "", kind=where.kind
             )
             agent_traces = self._agent_traces(project, rows) if where.kind == "agent" else None
-            newest: dict[str, int] = {}
             for run_id, start, is_run in rows:
                 if is_run or agent_traces is None or run_id in agent_traces:
                     newest.setdefault(run_id, start)
             if len(newest) >= where.limit or len(rows) < rows_wanted:
                 return list(newest.items())[: where.limit]
-            rows_wanted *= 4
+            last_id, last_start, _ = rows[-1]
+            where = replace(where, before=(last_start, last_id))
+            rows_wanted = min(4 * rows_wanted, _MOST_ROWS)
 
     def _agent_traces(self, project: str, rows: Sequence[Sequence[Any]]) -> set[str]:
         """Which of these traces are an agent's without being a Backtrail run; nothing is asked where all are runs."""

@@ -98,11 +98,10 @@ class SpanRow:
 class RunRow:
     """One run (a trace seen from its root span) with its totals over the whole trace.
 
-    `status` is the root's own, or from its last sign of life: `running` while the store received a span or pending
-    row within the last minute, `incomplete` afterwards. `lost_count` is how many spans its processes had to drop.
-    Costs and tokens count model calls that really ran: a step
-    answered from the record and an agent's repeated sum count nothing. `cost_usd` is None if no model call
-    had a known price; `unpriced_calls` says how many had none.
+    `status` is the root's own, or from its last sign of life: `running` until nothing has been received of it for the
+    store's `silence_seconds`, `incomplete` afterwards. `lost_count` is how many spans its processes had to drop. Costs
+    and tokens count model calls that really ran: a step answered from the record and an agent's repeated sum count
+    nothing. `cost_usd` is None if no model call had a known price; `unpriced_calls` says how many had none.
     """
 
     run_id: str

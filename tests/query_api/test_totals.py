@@ -46,14 +46,24 @@ def test_a_tool_that_tells_of_itself_within_the_step_that_called_it_counts_once(
     spans = [
         RUN,
         span("step", "run", step_kind="tool", tool_name="look_up", duration_ns=9),
-        span("tools/call", "step"),
-        span("server", "tools/call", step_kind="tool", tool_name="look_up", duration_ns=7),
+        span("tools/call", "step", ""),
+        span("server", "tools/call", "", step_kind="tool", tool_name="look_up", duration_ns=7),
         span("inner", "server", step_kind="tool", tool_name="query", duration_ns=5),
     ]
 
     totals = totals_of(spans)
 
     assert (totals.tool_calls, totals.tool_duration_ns) == (2, 14)
+
+
+def test_a_tool_that_calls_itself_counts_each_time() -> None:
+    spans = [
+        RUN,
+        span("outer", "run", step_kind="tool", tool_name="walk", duration_ns=9),
+        span("inner", "outer", step_kind="tool", tool_name="walk", duration_ns=7),
+    ]
+
+    assert totals_of(spans).tool_calls == 2
 
 
 def test_what_describes_a_call_that_was_served_from_the_record_counts_nothing() -> None:

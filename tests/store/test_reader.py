@@ -7,7 +7,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from backtrail import semconv
-from backtrail_store import RunFilter, Store
+from backtrail_store import RunFilter, Store, reader
 from backtrail_store.rows import RunStatus
 from tests.conftest import Insert
 from tests.factories import (
@@ -127,6 +127,16 @@ def test_a_trace_of_somebody_else_is_listed_if_an_agent_or_a_model_was_at_work(i
     assert names(store, RunFilter(limit=1)) == ["POST /4"]
     assert names(store, RunFilter(kind="run")) == ["run-0"]
     assert names(store, RunFilter(kind="any")) == ["POST /5", "POST /4", "POST /3", "POST /2", "POST /1", "run-0"]
+
+
+def test_a_run_behind_more_web_requests_than_are_read_at_once_is_found(
+    insert: Insert, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_MOST_ROWS", 4)
+    insert(run(0), run(1), *[plain_span("GET /", trace_id=trace_id(n), start=START + n * SECOND) for n in range(2, 20)])
+
+    assert names(store, RunFilter(limit=2)) == ["run-1", "run-0"]
+    assert names(store, RunFilter(limit=1)) == ["run-1"]
 
 
 OTHERS: list[dict[str, Value]] = [
