@@ -31,26 +31,26 @@ from ._decorators import agent, run, step, tool
 from ._effects import generate_id, now_utc
 from ._interceptors import InterceptContext, Interceptor, InterceptResult, Phase
 from ._local import init_local
-from ._propagation import extract, inject
 from ._run_context import RunContext
-from ._sampling import Sampling
 from ._step_context import StepContext
 from ._steps import StepKind
 from ._tool_context import ToolContext
 from ._version import __version__
 from .errors import InterceptedError
-from .instrument import (
-    instrument_anthropic,
-    instrument_mcp,
-    instrument_openai,
-    uninstrument_anthropic,
-    uninstrument_mcp,
-    uninstrument_openai,
-)
 
 if _typing.TYPE_CHECKING:
+    from ._propagation import extract, inject
     from ._replaying import ReplayResult
+    from ._sampling import Sampling
     from .client import Client
+    from .instrument import (
+        instrument_anthropic,
+        instrument_mcp,
+        instrument_openai,
+        uninstrument_anthropic,
+        uninstrument_mcp,
+        uninstrument_openai,
+    )
 
 __all__ = [
     "AgentContext",
@@ -100,11 +100,17 @@ __all__ = [
 if not _typing.TYPE_CHECKING:
 
     def __getattr__(name):
-        """The client and its HTTP library are imported by those who use them: recording has no need of it."""
+        """What recording has no need of is imported by those who use it: the client with its HTTP library, say."""
         if name == "Client":
-            from .client import Client as found
+            from . import client as module
         elif name == "ReplayResult":
-            from ._replaying import ReplayResult as found
+            from . import _replaying as module
+        elif name == "Sampling":
+            from . import _sampling as module
+        elif name in ("extract", "inject"):
+            from . import _propagation as module
+        elif name in __all__:
+            from . import instrument as module
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return found
+        return getattr(module, name)

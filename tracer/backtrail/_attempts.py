@@ -8,14 +8,13 @@ span to hang an attempt on. A step without retries never comes here.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
 
-from . import semconv
+from . import _late, semconv
 from ._block import Block
 from ._boundary import never_raise
 from ._content import payload_text
@@ -65,7 +64,7 @@ def repeated(
             else:
                 tries.completed()
                 return result
-            await asyncio.sleep(tries.pause)
+            await _late.asyncio.sleep(tries.pause)
 
     return repeat_awaited if is_async else repeat
 

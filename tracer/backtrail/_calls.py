@@ -8,12 +8,11 @@ and left. In a replay a step's activity may be answered from the record instead 
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from . import _tasks
+from . import _late, _tasks
 from ._boundary import never_raise
 from ._call_context import HandedOver, check_context
 from ._coroutines import is_coroutine_function, mark_coroutine
@@ -231,7 +230,7 @@ async def _drive(
         activity.enter()
         _tasks.join_loop(activity.runtime.loops)
         if activity.waits_before:
-            await asyncio.get_running_loop().run_in_executor(None, acknowledge, activity)
+            await _late.asyncio.get_running_loop().run_in_executor(None, acknowledge, activity)
     try:
         result = await function(*args, **kwargs)
     except BaseException as error:
@@ -241,7 +240,7 @@ async def _drive(
     with _ending:
         activity.leave(result)
         if activity.waits_after:
-            await asyncio.get_running_loop().run_in_executor(None, acknowledge, activity)
+            await _late.asyncio.get_running_loop().run_in_executor(None, acknowledge, activity)
     return recorded_copy(activity, result) if roundtrip.is_on else result
 
 

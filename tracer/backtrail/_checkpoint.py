@@ -8,12 +8,11 @@ server has acknowledged it and everything before it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from . import semconv
+from . import _late, semconv
 from ._boundary import logger, never_raise
 from ._content import is_over, json_text, truncated
 from ._mutations import note_mutations
@@ -91,7 +90,7 @@ def snapshot(
 async def checkpoint(position: Position, name: str, extra: dict[str, Any] | None) -> Checkpoint:
     """Take an explicit checkpoint, and return when the server has it."""
     taken = _take(position, name, extra)
-    loop = asyncio.get_running_loop()
+    loop = _late.asyncio.get_running_loop()
     flush = position.runtime.recorder.flush
     return _acknowledged(position, taken, await loop.run_in_executor(None, flush, ACKNOWLEDGEMENT_SECONDS))
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic_core import from_json, to_json
-
-from . import semconv
+from . import _late, semconv
 from ._content import json_text
 
 if TYPE_CHECKING:
@@ -91,10 +89,10 @@ class Chunks:
         """A secret that came in pieces shows only in the whole: then the whole is kept as one item, without it."""
         if not self._keeps or not self._is_text or self.count < 2:
             return
-        whole = "".join(from_json(f"[{_listed(self._items)}]"))
+        whole = "".join(_late.pydantic_core.from_json(f"[{_listed(self._items)}]"))
         redacted = self._runtime.recorder.redaction.json(whole)
         if redacted is not whole:
-            self._items = bytearray(to_json(redacted) + b",")
+            self._items = bytearray(_late.pydantic_core.to_json(redacted) + b",")
             self._times = self._times[: self._times.index(b",") + 1]
             self.reason = self.reason or "redacted"
 

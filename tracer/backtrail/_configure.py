@@ -32,13 +32,13 @@ from ._patches import remove_patches
 from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
 from ._redaction import Redact, redaction_of
 from ._roundtrip import roundtrip
-from ._sampling import Sampler, Sampling
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import TracerProvider
 
+    from ._sampling import Sampling
     from .client import Client
 
 _SECONDS_UNTIL_EXIT = 3_600.0
@@ -180,6 +180,8 @@ def configure(
         )
         recorder.sink = processor
         if sampling is not None:
+            from ._sampling import Sampler
+
             recorder.sink = recorder.sampler = Sampler(sampling, processor)
         before = previous.beside.outlets if previous.beside is not None else ()
         outlets = [*batched(exporters, before), *span_processors]

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from pydantic_core import to_json
-
-from . import semconv
+from . import _late, semconv
 
 HEAD_BYTES = 65_536
 DEFAULT_MAX_PAYLOAD_BYTES = 4_194_304
@@ -49,7 +47,7 @@ PAYLOAD_ATTRIBUTES = frozenset(
 
 def json_text(encoded: Any) -> str:
     """The text of encoded JSON, keys in the order they came; the canonical text sorts them."""
-    return to_json(encoded).decode()
+    return _late.pydantic_core.to_json(encoded).decode()
 
 
 def is_over(text: str, limit: int) -> bool:

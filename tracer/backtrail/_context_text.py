@@ -13,8 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pydantic_core import from_json
-
+from . import _late
 from ._codec import encode, type_name
 from ._content import json_text
 from ._decode import Registry, class_hints, decode, registry_of
@@ -126,7 +125,7 @@ _SHAPE: dict[str, Any] = {
 
 def _parse(text: str | bytes) -> dict[str, Any]:
     try:
-        written = from_json(text, allow_inf_nan=False)
+        written = _late.pydantic_core.from_json(text, allow_inf_nan=False)
     except (ValueError, TypeError) as error:
         raise ContextTextError(f"this is no JSON that to_json() wrote: {error}") from error
     schema = written.get("schema") if isinstance(written, dict) else None

@@ -7,18 +7,19 @@ A wrapper of ours is a plain `def`, because a call is named and numbered at the 
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from . import _late
 
 
 def mark_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
     """Have frameworks see the plain `def` for what it returns."""
     if sys.version_info >= (3, 12):
         return inspect.markcoroutinefunction(function)
-    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    function._is_coroutine = _late.asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
     return function
 
 
@@ -28,5 +29,7 @@ def is_coroutine_function(function: Callable[..., Any]) -> bool:
         return True
     if sys.version_info >= (3, 12):
         return inspect.iscoroutinefunction(function)
-    marker = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
-    return inspect.iscoroutinefunction(function) or getattr(function, "_is_coroutine", None) is marker
+    if inspect.iscoroutinefunction(function):
+        return True
+    marker = getattr(function, "_is_coroutine", None)
+    return marker is not None and marker is _late.asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]

@@ -7,10 +7,10 @@ parent; so it is told again.
 """
 
 import atexit
+import functools
 import os
 import weakref
 from collections.abc import Callable
-from multiprocessing import util
 
 _owed: dict[Callable[[], None], None] = {}
 
@@ -35,12 +35,18 @@ def _end() -> None:
         _owed.popitem()[0]()
 
 
-def _end_with_multiprocessing(end: Callable[[], None]) -> None:
-    util.Finalize(None, end, exitpriority=0)
+@functools.cache
+def end_with_multiprocessing() -> None:
+    """From the first run on: before it nothing is owed, and multiprocessing need not be imported."""
+    from multiprocessing import util
+
+    def register(end: Callable[[], None]) -> None:
+        util.Finalize(None, end, exitpriority=0)
+
+    register(_end)
+    util.register_after_fork(_end, register)
 
 
 # What closes things by `weakref.finalize`, as our connections are, has to do so after us: the last registered is first.
 weakref.finalize(_end, lambda: None)
 atexit.register(_end)
-_end_with_multiprocessing(_end)
-util.register_after_fork(_end, _end_with_multiprocessing)

@@ -19,6 +19,7 @@ from opentelemetry.context import Context
 
 from ._boundary import never_raise
 from ._carried import Carried, carry_call, name_of
+from ._lifetime import end_with_multiprocessing
 from ._patches import Method, patch
 from ._scope import Position, current_position
 from ._sent import Sender
@@ -31,6 +32,7 @@ _THEIR_OWN = ("multiprocessing", "concurrent")
 
 
 def patch_pools() -> None:
+    end_with_multiprocessing()
     patch(ThreadPoolExecutor, "submit", _submit_to_thread)
     patch(BaseProcess, "start", _start)
     # Not every platform has what these need.

@@ -11,8 +11,7 @@ import operator
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_json
-
+from . import _late
 from ._codec import encode
 from ._content import HEAD_BYTES, json_text, limited
 from ._redaction import Redaction
@@ -26,11 +25,11 @@ _MARGIN = 1_024  # of a secret that begins within the head and ends after it
 
 def recorded(json: Any, recorder: Recorder) -> tuple[Any, str]:
     """The same object if there is nothing to be done."""
-    data = to_json(json)
+    data = _late.pydantic_core.to_json(json)
     if len(data) > recorder.max_payload_bytes:
         del data
         json = _Shortening(recorder.max_payload_bytes, recorder.redaction).value(json)
-        data = to_json(json)
+        data = _late.pydantic_core.to_json(json)
     text = data.decode()
     if recorder.redaction.is_suspect(text):
         redacted = recorder.redaction.json(json)

@@ -12,7 +12,7 @@ import base64
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ._secrets import SECRET_FIELD, is_card
+from ._secrets import is_card, secret_field
 from .canonical import canonical_text
 
 SECRET = "[secret]"
@@ -88,7 +88,7 @@ class Walk:
             return False
         if name.lower() == "token" and not isinstance(value, str | dict):
             return False
-        return SECRET_FIELD.fullmatch(name) is not None
+        return secret_field().fullmatch(name) is not None
 
     def _tag(self, json: dict[str, Any], tag: Any) -> Any:
         body = json.get("v")

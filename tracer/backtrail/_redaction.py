@@ -15,14 +15,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pydantic_core import SchemaValidator, core_schema, from_json
-
+from . import _late
 from ._boundary import never_raise
 from ._codec import is_clean
 from ._content import json_text
 from ._modules import module_name
 from ._redacted_values import SECRET, Walk
-from ._secrets import FIELD, FIELD_HINT, NAMES, RULES, SECRET_FIELD, Rule
+from ._secrets import FIELD, FIELD_HINT, NAMES, RULES, Rule, secret_field
 
 Hook = Callable[[str], str]
 Redact = bool | str | Hook | Sequence[str | Hook] | None
@@ -50,8 +49,15 @@ class Redaction:
         self._key = key or _DEFAULT_KEY
         named = [name for name in NAMES if name in chosen] + [_name_of(hook) for hook in hooks]
         self.description = ",".join(named) or "none"
-        self._may_hold: Callable[[str], bool] = self._search()
-        self.is_suspect: Callable[[str], bool] = self._may_hold if not self._hooks else lambda text: True
+        self._may_hold: Callable[[str], bool] = self._first_search
+        self.is_suspect: Callable[[str], bool] = self._first_search if not self._hooks else lambda text: True
+
+    def _first_search(self, text: str) -> bool:
+        """Stands where the search will be, which is made for the first text."""
+        self._may_hold = self._search()
+        if not self._hooks:
+            self.is_suspect = self._may_hold
+        return self._may_hold(text)
 
     def _search(self) -> Callable[[str], bool]:
         if not self._rules and not self._has_fields:
@@ -60,7 +66,8 @@ class Redaction:
         hints += [FIELD_HINT] if self._has_fields else []
         # One automaton for all of them, in C: some 700 MB a second, whatever the text.
         pattern = "|".join(f"(?:{hint})" for hint in hints)
-        return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex")).isinstance_python
+        schema = _late.pydantic_core.core_schema.str_schema(pattern=pattern, regex_engine="rust-regex")
+        return _late.pydantic_core.SchemaValidator(schema).isinstance_python
 
     # --- What recording asks for ------------------------------------------------------------------
 
@@ -105,7 +112,7 @@ class Redaction:
     def attribute(self, name: str, value: Any) -> Any:
         """An attribute the user or other instrumentation sets: text, or a sequence of it; JSON is looked into."""
         if isinstance(value, str):
-            if self._has_fields and value and SECRET_FIELD.fullmatch(str(name).rpartition(".")[2]):
+            if self._has_fields and value and secret_field().fullmatch(str(name).rpartition(".")[2]):
                 return SECRET
             return self._text_or_json(value)
         if isinstance(value, list | tuple):
@@ -119,7 +126,7 @@ class Redaction:
     def _text_or_json(self, text: str) -> str:
         if text[:1] in ("{", "[") and self.is_suspect(text):
             try:
-                json = from_json(text)
+                json = _late.pydantic_core.from_json(text)
             except ValueError:
                 return self.text(text)
             redacted = self.plain(json)

@@ -30,7 +30,6 @@ from ._remembered import remember
 from ._replayed_run import end_attributes, replay_link, restore_state, start_attributes, take_start
 from ._run import RunRuntime, active_runs
 from ._run_context import RunContext, replaced
-from ._sampling import Outcome
 from ._span import error_type
 from ._state import RUN_SCOPE
 from ._state_value import StateValue
@@ -191,19 +190,19 @@ def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
     runtime.span.attributes.update(ending)
     runtime.span.end()
     if runtime.recorder.sampler is not None:
-        runtime.recorder.sampler.ended(runtime.trace_id, _outcome(runtime))
+        span, totals = runtime.span, runtime.totals
+        runtime.recorder.sampler.ended(
+            runtime.trace_id,
+            has_failed=runtime.status != "completed",
+            seconds=((span.end_time or span.start_time) - span.start_time) / 1e9,
+            tokens=totals.tokens,
+            cost_usd=totals.cost_usd,
+        )
     runtime.remembered.keep(runtime)
     _tasks.leave_loops(runtime.loops)
     if runtime.recorder.durability != "async":
         runtime.recorder.flush(5.0)
     run_ended(runtime.recorder)
-
-
-def _outcome(runtime: RunRuntime) -> Outcome:
-    span, totals = runtime.span, runtime.totals
-    seconds = ((span.end_time or span.start_time) - span.start_time) / 1e9
-    has_failed = runtime.status != "completed"
-    return Outcome(has_failed=has_failed, seconds=seconds, tokens=totals.tokens, cost_usd=totals.cost_usd)
 
 
 def context_json(context: RunContext, recorder: Recorder) -> dict[str, Any]:

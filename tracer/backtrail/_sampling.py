@@ -57,23 +57,14 @@ class Sampling:
         """The same answer for one run in every process."""
         return (trace_id & ((1 << _RANDOM_BITS) - 1)) < self.rate * (1 << _RANDOM_BITS)
 
-    def keeps(self, outcome: Outcome) -> bool:
+    def keeps(self, *, has_failed: bool, seconds: float, tokens: int, cost_usd: float) -> bool:
+        """Whether what a run came to is a reason to send it."""
         return (
-            (self.keep_failed and outcome.has_failed)
-            or _is_over(outcome.seconds, self.keep_slower_than)
-            or _is_over(outcome.tokens, self.keep_tokens_over)
-            or _is_over(outcome.cost_usd, self.keep_cost_over)
+            (self.keep_failed and has_failed)
+            or _is_over(seconds, self.keep_slower_than)
+            or _is_over(tokens, self.keep_tokens_over)
+            or _is_over(cost_usd, self.keep_cost_over)
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a run came to, as far as sampling asks."""
-
-    has_failed: bool
-    seconds: float
-    tokens: int
-    cost_usd: float
 
 
 def _is_over(value: float, limit: float | None) -> bool:
@@ -113,8 +104,8 @@ class Sampler:
             else:
                 self._drop(trace_id)
 
-    def ended(self, trace_id: int, outcome: Outcome) -> None:
-        if self._sampling.keeps(outcome):
+    def ended(self, trace_id: int, *, has_failed: bool, seconds: float, tokens: int, cost_usd: float) -> None:
+        if self._sampling.keeps(has_failed=has_failed, seconds=seconds, tokens=tokens, cost_usd=cost_usd):
             self.keep(trace_id)
             return
         with self._lock:

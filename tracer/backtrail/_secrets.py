@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+
+from ._once import once
 
 Digest = Callable[[str], str]
 Replacement = Callable[[Digest, "re.Match[str]"], str]
@@ -39,28 +40,35 @@ _KEYS = (
     r"pypi-[A-Za-z0-9_-]{30,}",
 )
 
-_DIGITS = re.compile(r"[0-9]")
 # Lengths and first digits as the card networks give them out: most ids and times fail here, nine of ten others by Luhn.
-_CARD = re.compile(
+_CARD = (
     r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})|(?:5[1-5]|2[2-7])[0-9]{14}|3[47][0-9]{13}"
     r"|3[0689][0-9]{12}|35[0-9]{14}|6[0-9]{15,18}"
 )
 
-SECRET_FIELD = re.compile(
-    r".*(?:password|passwd|passphrase|secret|api[_-]?key|private[_-]?key|secret[_-]?key"
-    r"|(?:access|refresh|auth|id|bearer|session|api)[_-]?token)"
-    r"|token|pwd|(?:(?:proxy|x)[_-])?authorization|(?:set[_-])?cookie",
-    re.IGNORECASE | re.DOTALL,
-)
+
+@cache
+def secret_field() -> re.Pattern[str]:
+    """The names of fields whose whole value has to go."""
+    return re.compile(
+        r".*(?:password|passwd|passphrase|secret|api[_-]?key|private[_-]?key|secret[_-]?key"
+        r"|(?:access|refresh|auth|id|bearer|session|api)[_-]?token)"
+        r"|token|pwd|(?:(?:proxy|x)[_-])?authorization|(?:set[_-])?cookie",
+        re.IGNORECASE | re.DOTALL,
+    )
 
 
-@dataclass(frozen=True, slots=True)
 class Rule:
     """One kind of thing that must not leave the process."""
 
-    hint: str
-    pattern: re.Pattern[str]
-    replace: Replacement
+    def __init__(self, hint: str, pattern: str, replace: Replacement) -> None:
+        self.hint = hint
+        self.replace = replace
+        self._pattern = pattern
+
+    @once
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile(self._pattern)
 
 
 def _marked(marker: str) -> Replacement:
@@ -78,10 +86,10 @@ def _bearer(digest: Digest, match: re.Match[str]) -> str:
 def _card(digest: Digest, match: re.Match[str]) -> str:
     """The digits may be those of a card and something after it, or before it."""
     text = match[0]
-    places = [found.start() for found in _DIGITS.finditer(text)]
+    places = [found.start() for found in re.finditer("[0-9]", text)]
     for count in range(min(19, len(places)), 12, -1):
         end = places[count - 1] + 1
-        digits = "".join(_DIGITS.findall(text[:end]))
+        digits = "".join(re.findall("[0-9]", text[:end]))
         if is_card(digits) and not text[end : end + 1].isdigit():
             return f"[card {digest(digits)}]{_cards_within(text[end:], digest)}"
     gap = re.search(r"[ -]", text)
@@ -89,60 +97,53 @@ def _card(digest: Digest, match: re.Match[str]) -> str:
 
 
 def _cards_within(text: str, digest: Digest) -> str:
-    return _CARD_LIKE.sub(partial(_card, digest), text)
+    return RULES["card"].pattern.sub(partial(_card, digest), text)
 
 
 def is_card(digits: str) -> bool:
     """Whether these are the digits of a card number, its check digit included."""
-    if _CARD.fullmatch(digits) is None:
+    if re.fullmatch(_CARD, digits) is None:
         return False
     doubled = (sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
     return (sum(map(int, digits[::-2])) + sum(doubled)) % 10 == 0
 
 
-_CARD_LIKE = re.compile(r"(?<![\w.])[2-6](?:[ -]?[0-9]){12,18}(?![\w])(?!\.[0-9])")
-
 # In this order: a token in a header is a bearer token before it is anything else.
 RULES: dict[str, Rule] = {
     "private_key": Rule(
         r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY",
-        re.compile(
-            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-            r".*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)",
-            re.DOTALL,
-        ),
+        r"(?s)-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        r".*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)",
         _marked("[private key]"),
     ),
     "bearer": Rule(
         r"(?i:bearer)(?:[^A-Za-z0-9._~+/-]|\\[nrt])+[A-Za-z0-9._~+/-]{8}"
         r"|(?i:authorization)[^A-Za-z0-9]{1,8}(?i:basic|token)",
-        re.compile(
-            r"((?i:\bbearer)[ \t\r\n]+(?=[A-Za-z._~+/-]*+[0-9=])"
-            r"|(?i:\bauthorization)[\"']? ?[:=] ?[\"']?(?i:basic|token) )"
-            r"[A-Za-z0-9._~+/-]{8,}=*"
-        ),
+        r"((?i:\bbearer)[ \t\r\n]+(?=[A-Za-z._~+/-]*+[0-9=])"
+        r"|(?i:\bauthorization)[\"']? ?[:=] ?[\"']?(?i:basic|token) )"
+        r"[A-Za-z0-9._~+/-]{8,}=*",
         _bearer,
     ),
     "jwt": Rule(
         r"eyJ[A-Za-z0-9_-]{8}",
-        re.compile(
-            _NOT_WITHIN_A_WORD + r"eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?",
-        ),
+        _NOT_WITHIN_A_WORD + r"eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?",
         _marked("[jwt]"),
     ),
     "api_key": Rule(
         f"{_BEGINS}(?:{'|'.join((_SK_HINT, *_KEYS))})",
-        re.compile(f"{_NOT_WITHIN_A_WORD}(?:{'|'.join((_SK, *_KEYS))})"),
+        f"{_NOT_WITHIN_A_WORD}(?:{'|'.join((_SK, *_KEYS))})",
         _marked("[api key]"),
     ),
     "email": Rule(
         r"@[^\s@\x22\\]+\.",
-        re.compile(
-            r"(?<![\w.%+-])(?!git@)[\w.%+-]++@(?![0-9]x\.)(?:[\w-]++\.)+[^\W\d_]{2,}",
-        ),
+        r"(?<![\w.%+-])(?!git@)[\w.%+-]++@(?![0-9]x\.)(?:[\w-]++\.)+[^\W\d_]{2,}",
         _email,
     ),
-    "card": Rule(r"(?:^|[^0-9.]|\\u[0-9a-f]{4})[2-6](?:[ -]?[0-9]){12}", _CARD_LIKE, _card),
+    "card": Rule(
+        r"(?:^|[^0-9.]|\\u[0-9a-f]{4})[2-6](?:[ -]?[0-9]){12}",
+        r"(?<![\w.])[2-6](?:[ -]?[0-9]){12,18}(?![\w])(?!\.[0-9])",
+        _card,
+    ),
 }
 
 FIELD = "field"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
@@ -14,6 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
+from . import _late
 from ._boundary import never_raise
 from ._calls import Activity, Decorated, Leaving
 from ._intercepted import Intercepted, StandIn
@@ -137,7 +138,6 @@ class Spec(Entered, Generic[C]):
 
 def _place() -> Place:
     """The thread and the task this is called in."""
-    try:
-        return threading.get_ident(), asyncio.current_task()
-    except RuntimeError:
+    if "asyncio" not in sys.modules or _late.asyncio._get_running_loop() is None:
         return threading.get_ident(), None
+    return threading.get_ident(), _late.asyncio.current_task()

@@ -8,12 +8,11 @@ is held across a `yield`.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import _tasks
+from . import _late, _tasks
 from ._boundary import never_raise
 from ._chunks import Chunks, ClosedBy
 
@@ -71,7 +70,7 @@ class Streaming:
             self._enter()
             _tasks.join_loop(self._activity.runtime.loops)
             if self._activity.waits_before:
-                await asyncio.get_running_loop().run_in_executor(None, _acknowledge, self._activity)
+                await _late.asyncio.get_running_loop().run_in_executor(None, _acknowledge, self._activity)
 
     def _enter(self) -> None:
         self._is_open = True
@@ -145,7 +144,7 @@ class Streaming:
     async def settle_async(self) -> None:
         if self._activity.waits_after:
             with _closing:
-                await asyncio.get_running_loop().run_in_executor(None, _acknowledge, self._activity)
+                await _late.asyncio.get_running_loop().run_in_executor(None, _acknowledge, self._activity)
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         if self._is_open and not is_finalizing():

@@ -8,26 +8,29 @@ a task factory, installed on a loop while a run is active on it, gives each new 
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import functools
-from asyncio import AbstractEventLoop, _get_running_loop
+import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
+from . import _late
 from ._boundary import never_raise
 from ._scope import Position, current_position
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Task
 
 T = TypeVar("T")
 
 _framing = never_raise("naming a task or thread")
-_tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+_tasks: WeakSet[Task[Any]] = WeakSet()
 _factories: WeakKeyDictionary[AbstractEventLoop, _LoopFactory] = WeakKeyDictionary()
 
-Loops = dict[AbstractEventLoop, "_LoopFactory"]
+Loops: TypeAlias = "dict[AbstractEventLoop, _LoopFactory]"
 
 
 class _LoopFactory:
@@ -58,7 +61,7 @@ class _LoopFactory:
     def _make(self, loop: AbstractEventLoop, coroutine: Any, arguments: dict[str, Any]) -> Any:
         if self.previous is not None:
             return self.previous(loop, coroutine, **arguments)
-        return asyncio.Task(coroutine, loop=loop, **arguments)
+        return _late.asyncio.Task(coroutine, loop=loop, **arguments)
 
 
 def within(position: Position, kind: str, name: str, *, is_weak: bool = False) -> Position:
@@ -71,7 +74,7 @@ def within(position: Position, kind: str, name: str, *, is_weak: bool = False) -
 
 def join_loop(joined: Loops) -> None:
     """Have tasks framed on the running loop, if there is one; `joined` are the loops of one run."""
-    loop = _get_running_loop()
+    loop = _running_loop()
     if loop is None or joined.get(loop) is loop.get_task_factory() is not None:
         return
     factory = _factories.get(loop) or _LoopFactory(loop)
@@ -86,13 +89,13 @@ def join_loop(joined: Loops) -> None:
 
 def begin_in_task() -> None:
     """A run begins in this task: its scope is the run's own."""
-    if _get_running_loop() is not None and (task := asyncio.current_task()) is not None:
+    if _running_loop() is not None and (task := _late.asyncio.current_task()) is not None:
         _tasks.add(task)
 
 
 def framed(position: Position) -> Position:
     """Where a call made now stands. A task made while our factory was not in charge gets its frame only here."""
-    loop = _get_running_loop()
+    loop = _late.asyncio._get_running_loop() if "asyncio" in sys.modules else None  # _running_loop(), for each step
     runtime = position.runtime
     if loop is None or (runtime.loops.get(loop, loop) is loop.get_task_factory() and not runtime.has_strays):
         return position
@@ -101,12 +104,12 @@ def framed(position: Position) -> Position:
 
 def _framed_late(position: Position, loop: AbstractEventLoop) -> Position:
     """Which of several such tasks makes its first call first is up to the scheduler, so their scopes are weak."""
-    task = asyncio.current_task()
+    task = _late.asyncio.current_task()
     if task is None:
         return position
     if not position.runtime.has_strays:
         # On a loop that began inside the run, this may be all there is so far.
-        if asyncio.all_tasks(loop) == {task}:
+        if _late.asyncio.all_tasks(loop) == {task}:
             _tasks.add(task)
         else:
             position.runtime.has_strays = True
@@ -172,13 +175,24 @@ def _carried(
 
 def run_in_thread(position: Position, function: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
     try:
-        loop = asyncio.get_running_loop()
+        loop = _late.asyncio.get_running_loop()
     except RuntimeError:
         raise RuntimeError("run_in_thread is to be awaited; without an event loop, use submit(executor, …)") from None
     return loop.run_in_executor(None, _carried(position, function, args, kwargs))
 
 
 def submit(position: Position, executor: Executor, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
-    if isinstance(executor, ProcessPoolExecutor):
+    if _is_of_processes(executor):
         return executor.submit(function, *args, **kwargs)
     return executor.submit(_carried(position, function, args, kwargs))
+
+
+def _is_of_processes(executor: Executor) -> bool:
+    """Such an executor takes the run along by itself; whoever has one has imported its module."""
+    processes = sys.modules.get("concurrent.futures.process")
+    return processes is not None and isinstance(executor, processes.ProcessPoolExecutor)
+
+
+def _running_loop() -> AbstractEventLoop | None:
+    """None in a program that has not even imported asyncio, which then stays so."""
+    return _late.asyncio._get_running_loop() if "asyncio" in sys.modules else None

@@ -7,7 +7,15 @@ be as well. So a replay has to keep these distances, and not only the order. The
 pause is one jump: what lies further apart than `FAR` cannot meet.
 """
 
-import asyncio
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from . import _late
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 FAR = 4
 
@@ -20,12 +28,12 @@ class TurnClock:
     def __init__(self) -> None:
         self._turn = 0
         self._idle_turns = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: AbstractEventLoop | None = None
 
     def read(self) -> int:
         """The present turn; keeps the clock going for a few turns more."""
         # The one that raises where there is no loop takes as long as everything else that a step's end counts.
-        loop = asyncio._get_running_loop()
+        loop = _late.asyncio._get_running_loop() if "asyncio" in sys.modules else None
         if loop is None:
             return self._turn
         if self._loop is None or self._loop.is_closed():
@@ -35,7 +43,7 @@ class TurnClock:
         self._idle_turns = 0
         return self._turn
 
-    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _next(self, loop: AbstractEventLoop) -> None:
         self._turn += 1
         self._idle_turns += 1
         if self._idle_turns < FAR:
