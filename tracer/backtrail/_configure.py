@@ -114,6 +114,7 @@ def configure(
     from ._export import INTERVAL
     from ._exporters import batched
     from ._processor import Processor
+    from ._sampling import Sampler, Sampling
     from ._spool import Spool
     from .client import Client
 
@@ -180,8 +181,6 @@ def configure(
         )
         recorder.sink = processor
         if sampling is not None:
-            from ._sampling import Sampler
-
             recorder.sink = recorder.sampler = Sampler(sampling, processor)
         before = previous.beside.outlets if previous.beside is not None else ()
         outlets = [*batched(exporters, before), *span_processors]
