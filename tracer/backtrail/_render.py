@@ -35,7 +35,7 @@ RUN_COLUMNS: Sequence[tuple[str, JustifyMethod]] = (
     ("cost", "right"),
 )
 NAME = 2  # the column
-NARROWEST_NAME = 10
+NARROWEST_NAME = 18  # handle  ↻ 71c455da
 SPARED = ("tokens", "steps", "took", "started")  # columns a narrow terminal does without, in this order
 GAP = 2
 
