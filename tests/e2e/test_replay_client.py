@@ -1,6 +1,7 @@
 """How a replay is asked for: contexts and services, code without an event loop, saved bundles, and refusals."""
 
 import asyncio
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,36 @@ async def test_what_cannot_be_replayed_is_refused_in_a_sentence(
     with pytest.raises(ApiError, match=r"no run or trace 0+1 ") as refusal:
         await client.replay("0" * 31 + "1", handle)
     assert refusal.value.status == 404
+
+
+async def test_in_a_notebook_the_awaited_replay_is_named(client: Client, log: Log) -> None:
+    @backtrail.run
+    async def handle(query: str) -> str:
+        log.run_id = backtrail.get_current_run_context().run.run_id
+        return query
+
+    await handle("hello")
+
+    with pytest.raises(ReplayError, match=r"as in a notebook: await client\.replay\(…\)"):
+        client.replay_sync(log.run_id, handle)
+    with pytest.raises(ValueError, match=r"^on_input_change is one of live, reuse, raise, not 'liv'$"):
+        await client.replay(log.run_id, handle, on_input_change="liv")  # type: ignore[arg-type]
+
+
+async def test_a_function_of_another_name_is_a_divergence(client: Client, log: Log) -> None:
+    @backtrail.run
+    async def handle(query: str) -> str:
+        log.run_id = backtrail.get_current_run_context().run.run_id
+        return query
+
+    @backtrail.run
+    async def close(query: str) -> str:
+        return f"closed {query}"
+
+    await handle("hello")
+    result = await client.replay(log.run_id, close)
+
+    assert result.value == "closed hello"
+    [difference] = result.divergences
+    assert difference.kind == "code_changed"
+    assert re.fullmatch(r".*handle was recorded, and .*close is called", difference.detail)

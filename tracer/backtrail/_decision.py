@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
     from ._bundle import StepRecord
@@ -62,6 +62,11 @@ class ReplayOptions:
     on_undecodable: Literal["raise", "live"] = "raise"
     code_change: Literal["warn", "rerun", "raise"] = "warn"
     allow_unsafe: bool | Collection[str] = False
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(ReplayOptions).items():
+            if get_origin(hint) is Literal and (value := getattr(self, name)) not in get_args(hint):
+                raise ValueError(f"{name} is one of {', '.join(get_args(hint))}, not {value!r}")
 
     def allows_unsafe(self, name: str) -> bool:
         return self.allow_unsafe if isinstance(self.allow_unsafe, bool) else name in self.allow_unsafe

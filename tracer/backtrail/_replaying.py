@@ -14,11 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from ._bundle import Bundle, join_pages, parse_page, read_bundle
+from ._bundle import Bundle, RunRecord, join_pages, parse_page, read_bundle
 from ._call_context import HandedOver, context_of
 from ._codec import type_name
 from ._decision import ReplayOptions
 from ._divergence import Divergence, ReplayReport
+from ._modules import qualname_of
 from ._recorder import current_recorder
 from ._redacted_inputs import check_inputs, check_rules
 from ._replay import MODES, Replay
@@ -139,6 +140,8 @@ class Replaying(ABC):
             allow_unsafe=allow_unsafe,
         )
         prepared = self._prepare(run_id, fn, bundle, mode, at, inputs or {}, context, context_overrides, options, force)
+        if prepared.is_async and _has_loop():
+            raise ReplayError("an event loop is running here, as in a notebook: await client.replay(…) instead")
         with _running(prepared.replay) as start:
             value = asyncio.run(_awaited(prepared.call)) if prepared.is_async else _called(prepared.call)
         return _result(value, start)
@@ -161,7 +164,7 @@ class Replaying(ABC):
         record = self._find_bundle(run_id, bundle, mode, at, force)
         replay = Replay(record, options, self.types)
         recorder = current_recorder()
-        replay.report.divergences.extend(check_rules(record.run, recorder))
+        replay.report.divergences.extend((*_check_name(record.run, function), *check_rules(record.run, recorder)))
         recorded = check_inputs(record.run, inputs, recorder)
         args, kwargs = restore_arguments(function, recorded, self.types, inputs)
         restored, differences = restore_context(
@@ -241,6 +244,22 @@ def _function(fn: Callable[..., Any] | None) -> Any:
     if not getattr(fn, "starts_runs", False):  # a step called by itself would just run
         raise ReplayError(f"fn has to be the function decorated with @backtrail.run that was recorded, not {fn!r}")
     return fn
+
+
+def _check_name(run: RunRecord, function: Any) -> Iterator[Divergence]:
+    """A function may have got another name since; or it is the wrong one."""
+    recorded, called = (run.entrypoint or "").rpartition(":")[2], qualname_of(function)
+    if recorded and recorded.rpartition(".")[2] != called.rpartition(".")[2]:
+        detail = f"{recorded} was recorded, and {called} is called"
+        yield Divergence(kind="code_changed", name=run.name, step_key=None, detail=detail)
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _check_mode(mode: str) -> None:
