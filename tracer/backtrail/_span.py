@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -189,7 +190,18 @@ def error_type(error: BaseException) -> str:
 
 def _stack_trace(error: BaseException) -> str:
     # The innermost frames tell where it broke; a recursion without end has thousands.
+    innermost = _innermost(error.__traceback__)
     try:
-        return "".join(traceback.format_exception(error, limit=-_MAX_FRAMES))
+        return "".join(traceback.format_exception(type(error), error, innermost, limit=-_MAX_FRAMES))
     except Exception:
-        return "".join(traceback.format_tb(error.__traceback__, limit=-_MAX_FRAMES))
+        return "".join(traceback.format_tb(innermost))
+
+
+def _innermost(trace: TracebackType | None) -> TracebackType | None:
+    """`limit=` alone would read the lines of every frame first: for each step of a recursion, those of all below it."""
+    ahead, count = trace, 0
+    while ahead is not None:
+        ahead, count = ahead.tb_next, count + 1
+        if count > _MAX_FRAMES and trace is not None:
+            trace = trace.tb_next
+    return trace
