@@ -6,6 +6,7 @@ python -m tests.e2e.killed_program ENDPOINT
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
 
 import backtrail
 from backtrail import AgentContext, RunContext, StepContext
@@ -48,7 +49,12 @@ async def pay(order: str, ctx: RunContext, this: StepContext) -> str:
 async def cash_in(order: str, stop_in: str, me: AgentContext) -> list[str]:
     me.set_state("order", order)
     done = [await prepare(order)]
-    done.append(await {"lookup": slow_lookup, "backoff": flaky_lookup, "payment": pay}[stop_in](order))
+    stops: dict[str, Callable[[str], Awaitable[str]]] = {
+        "lookup": slow_lookup,
+        "backoff": flaky_lookup,
+        "payment": pay,
+    }
+    done.append(await stops[stop_in](order))
     return done
 
 

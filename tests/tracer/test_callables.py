@@ -2,10 +2,17 @@
 
 import asyncio
 import functools
+import inspect
+import sys
+import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 import backtrail
 from backtrail import semconv
@@ -173,3 +180,100 @@ def test_a_task_that_outlives_its_run_is_recorded_whole() -> None:
     assert (spans.named("invoke_agent default").attributes or {})[semconv.AGENT_STATUS] == "completed"
     numbers = {(span.attributes or {})[semconv.NUMBER] for span in spans}
     assert numbers == set(range(1, len(spans) + 1))
+
+
+def test_frameworks_see_what_a_caller_passes_and_what_comes_back() -> None:
+    @backtrail.tool
+    async def look_up(order_id: str, ctx: backtrail.RunContext, limit: int = 10) -> str:
+        return f"{order_id} {limit}"
+
+    @backtrail.run
+    @backtrail.step
+    def twice_decorated(words: str, ctx: "backtrail.RunContext | None" = None) -> str:
+        return ctx.get("a", "none") if ctx else "nothing"
+
+    assert str(inspect.signature(look_up)) == "(order_id: str, limit: int = 10) -> str"
+    assert inspect.iscoroutinefunction(look_up)
+    assert list(inspect.signature(look_up.__wrapped__).parameters) == ["order_id", "ctx", "limit"]
+    assert list(inspect.signature(twice_decorated).parameters) == ["words"]
+    assert list(inspect.signature(twice_decorated.with_options()).parameters) == ["words"]
+    with capture_spans():
+        assert twice_decorated("w", backtrail.RunContext(metadata={"a": "given"})) == "given"
+
+
+def test_an_endpoint_of_fastapi_may_ask_for_the_context() -> None:
+    app = FastAPI()
+
+    @app.get("/ask")
+    @backtrail.run
+    async def ask(question: str, ctx: backtrail.RunContext) -> str:
+        return f"{question} as {ctx.query}"
+
+    with capture_spans():
+        assert TestClient(app).get("/ask", params={"question": "lamps?"}).json() == "lamps? as lamps?"
+
+
+def test_what_else_a_callable_can_do_it_can_do_decorated() -> None:
+    lower = backtrail.step(functools.lru_cache(str.lower))
+
+    with capture_spans():
+        assert backtrail.run(lambda: lower("A") + lower("A"))() == "aa"
+
+    assert lower.cache_info().hits == 1  # type: ignore[attr-defined]
+    lower.cache_clear()  # type: ignore[attr-defined]
+    assert lower.cache_info().hits == 0  # type: ignore[attr-defined]
+
+
+def test_a_step_has_no_options_that_it_would_not_heed() -> None:
+    @backtrail.step
+    def look(ctx: backtrail.RunContext) -> None: ...
+
+    assert not hasattr(look, "with_options")
+
+
+def test_a_traceback_has_two_frames_of_ours_for_each_of_the_users() -> None:
+    @backtrail.step
+    def fails() -> None:
+        raise LookupError
+
+    @backtrail.run
+    def main() -> None:
+        fails()
+
+    with capture_spans(), pytest.raises(LookupError) as caught:
+        main()
+
+    frames = [Path(frame.filename).name for frame in traceback.extract_tb(caught.tb)]
+    assert frames == ["test_callables.py", *["_calls.py", "_calls.py", "test_callables.py"] * 2]
+
+
+async def test_a_coroutine_has_the_name_of_its_function() -> None:
+    @backtrail.step
+    async def look_up() -> None: ...
+
+    with capture_spans(), backtrail.run("r"):
+        coroutine: Any = look_up()
+        assert (coroutine.__name__, coroutine.__qualname__) == (look_up.__name__, look_up.__wrapped__.__qualname__)
+        await coroutine
+
+
+def test_an_error_costs_each_step_it_passes_the_same_however_many_there_are() -> None:
+    @backtrail.step
+    def deeper(n: int) -> None:
+        if n == 0:
+            raise LookupError
+        deeper(n - 1)
+
+    def seconds_a_step(steps: int) -> float:
+        start = time.perf_counter()
+        with pytest.raises(LookupError):
+            backtrail.run(deeper)(steps)
+        return (time.perf_counter() - start) / steps
+
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10_000)
+    try:
+        with capture_spans():
+            assert seconds_a_step(800) < 4 * seconds_a_step(100)
+    finally:
+        sys.setrecursionlimit(limit)

@@ -193,7 +193,7 @@ def test_a_context_argument_that_is_none_of_ours_is_the_functions_own() -> None:
     words = RunContext(query="the context's words")
     with capture_spans() as spans:
         with pytest.raises(TypeError, match="unexpected keyword argument 'context'"):
-            plain("q", context={"a": 1})
+            plain("q", context={"a": 1})  # type: ignore[call-overload]
         assert plain("q", context=None) == "q"
         assert own("q", context={"a": 1}) == {"a": 1}
         assert open_to_all("q", context=words) == (True, "the context's words")

@@ -22,6 +22,7 @@ from ._state import RUN_SCOPE
 from ._tasks import framed
 
 if TYPE_CHECKING:
+    from ._interceptors import Interceptor
     from ._run import RunRuntime
     from ._run_context import RunContext
 
@@ -62,13 +63,19 @@ def plan_agent(
 
 
 def join_as_agent(
-    position: Position, name: str, context: RunContext | None, state: dict[str, Any] | None, inputs: Any
+    position: Position,
+    name: str,
+    context: RunContext | None,
+    state: dict[str, Any] | None,
+    inputs: Any,
+    interceptors: tuple[Interceptor, ...],
 ) -> AgentContext:
     """A run's function in a process that joined a run: there it is an agent of that run."""
     for key, value in (state or {}).items():
         set_state(position.runtime, RUN_SCOPE, key, value, position)
     agent = plan_agent(position, name, context=context, input_json=encode(inputs).json)
     agent.stands_for_run = True
+    agent.interceptors += interceptors
     return agent
 
 

@@ -9,6 +9,7 @@ class is found all the same, by its name, as it is known to its base.
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 import inspect
 import itertools
@@ -29,6 +30,14 @@ def resolve_hints(function: Callable[..., Any]) -> dict[str, Any]:
             name: resolve(annotation, namespace | dict(closure), functools.partial(_context_by_name, function))
             for name, annotation in getattr(function, "__annotations__", {}).items()
         }
+
+
+def known_hint(function: Callable[..., Any], annotation: Any) -> Any:
+    """An annotation as far as it can be told already, where the function is made."""
+    if not isinstance(annotation, str) or hasattr(builtins, annotation):
+        return annotation
+    namespace = getattr(inspect.unwrap(function), "__globals__", {})
+    return resolve(annotation, namespace, functools.partial(_context_by_name, function))
 
 
 def resolve(annotation: Any, namespace: Mapping[str, Any], otherwise: Callable[[str], Any] = lambda _: None) -> Any:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from . import _late, _tasks
+from ._appearance import lend_methods
 from ._boundary import never_raise
-from ._call_context import HandedOver, check_context
+from ._call_context import check_context
 from ._coroutines import is_coroutine_function, mark_coroutine
 from ._intercepted import StandIn
 from ._intercepted_streams import guard_of
@@ -30,36 +31,18 @@ if TYPE_CHECKING:
     from ._chunks import Chunks
     from ._interceptors import Interceptor
     from ._run import RunRuntime
+    from ._signature import Signature
     from ._span import RecordedSpan
 
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 _ACKNOWLEDGEMENT_SECONDS = 2.0
 _SECONDS_WHILE_AWAY = 0.2
 
+_marking = never_raise("saying what a decorated function is")
 _beginning = never_raise("beginning a recording")
 _entering = never_raise("entering a recording")
 _ending = never_raise("ending a recording")
-
-
-class Decorated(Protocol[R_co]):
-    """A decorated function: called as before, contexts left out, `context=` allowed."""
-
-    __name__: str
-
-    @property
-    def __wrapped__(self) -> Callable[..., R_co]: ...
-
-    def __call__(self, *args: Any, **kwargs: Any) -> R_co: ...
-
-    def with_options(
-        self,
-        *,
-        context: HandedOver = None,
-        state: dict[str, Any] | None = None,
-        conversation_id: str | None = None,
-    ) -> Callable[..., R_co]: ...
 
 
 class Leaving(Protocol):
@@ -97,15 +80,16 @@ Prepared = tuple[Opening | None, Callable[..., Any]]
 
 
 def wrap(
-    function: Callable[..., R],
+    function: Callable[..., Any],
+    signature: Signature,
     begin: Begin,
     *,
     stand_in: Callable[[], StandIn] | None = None,
     begins_when_awaited: bool = False,
     body: Callable[..., Any] | None = None,
-    outside: Callable[[Callable[..., R]], Callable[..., R]] | None = None,
+    outside: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
     stream: bool | None = None,
-) -> Decorated[R]:
+) -> Callable[..., Any]:
     """The function, recorded. `begin` is called at the call; None from it means: not recorded here.
 
     `stand_in` is then what its interceptors see. `body` runs in the function's place, if a call of it is more than one
@@ -115,31 +99,15 @@ def wrap(
     runs = body or function
     nature = nature_of(function, stream, is_async=is_async)
     guard = guard_of(nature, is_async=is_async)
+    as_called = signature.as_called()
 
     def marked(plain: Callable[..., Any]) -> Callable[..., Any]:
-        return mark_coroutine(plain) if is_async else mark(plain, nature)
-
-    wrapped_outside: Callable[..., R] | None = None
-
-    def call(args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
-        nonlocal wrapped_outside
-        if outside is not None and current_position.get() is None:
-            wrapped_outside = wrapped_outside or outside(marked(within))
-            return wrapped_outside.with_options(**options)(*args, **kwargs)  # type: ignore[attr-defined]
-        if call_stream is not None:
-            return call_stream(args, kwargs, options)
-        if is_async and begins_when_awaited:
-            return named(_begin_and_drive(runs, bare, begin, args, kwargs, options))
-        opening = _begin(begin, args, kwargs, options)
-        if opening is None:
-            return bare()(*args, **kwargs)
-        activity, decision = opening[0], decide(opening[0])
-        if is_async:
-            driven = _drive(runs, *opening)
-            return named(driven if decision is None else answer_or_drive(decision, activity, driven))
-        if decision is not None:
-            return answer_or_run(decision, activity, functools.partial(_run, runs, *opening))
-        return _run(runs, *opening)
+        with _marking:
+            if as_called is not None:
+                plain.__signature__ = as_called  # type: ignore[attr-defined]
+            lend_methods(plain, function)
+            return mark_coroutine(plain) if is_async else mark(plain, nature)
+        return plain
 
     def bare() -> Callable[..., Any]:
         return unrecorded(runs, guard, stand_in() if stand_in is not None else StandIn("step", name_of(function)))
@@ -152,33 +120,52 @@ def wrap(
 
     call_stream = streamed(runs, prepare, nature, begins_late=begins_when_awaited) if nature is not None else None
 
-    @functools.wraps(function)
-    def within(*args: Any, **kwargs: Any) -> Any:
-        # If even the run could not be recorded there is none here, and starting another would never end.
-        return call(args, kwargs, {}) if current_position.get() is not None else function(*args, **kwargs)
-
     def named(coroutine: Any) -> Any:
         # Task frames are counted by the name of the coroutine: it has to be the user's.
-        coroutine.__qualname__ = qualname_of(function)
+        coroutine.__name__, coroutine.__qualname__ = name_of(function), qualname_of(function)
         return coroutine
 
     @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return call(args, kwargs, {})
+    def within(*args: Any, **kwargs: Any) -> Any:
+        # If even the run could not be recorded there is none here, and starting another would never end.
+        return decorated(*args, **kwargs) if current_position.get() is not None else function(*args, **kwargs)
+
+    as_run: Any = None
+
+    def called_with(options: dict[str, Any]) -> Callable[..., Any]:
+        # This frame and that of `_run`, no more: tracebacks have readers, and recursion a limit.
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            nonlocal as_run
+            if outside is not None and current_position.get() is None:
+                as_run = as_run or outside(marked(within))
+                return as_run.with_options(**options)(*args, **kwargs)
+            if call_stream is not None:
+                return call_stream(args, kwargs, options)
+            if is_async and begins_when_awaited:
+                return named(_begin_and_drive(runs, bare, begin, args, kwargs, options))
+            opening = _begin(begin, args, kwargs, options)
+            if opening is None:
+                return bare()(*args, **kwargs)
+            activity, decision = opening[0], decide(opening[0])
+            if is_async:
+                driven = _drive(runs, *opening)
+                return named(driven if decision is None else answer_or_drive(decision, activity, driven))
+            if decision is not None:
+                return answer_or_run(decision, activity, functools.partial(_run, runs, *opening))
+            return _run(runs, *opening)
+
+        return marked(wrapper)
 
     def with_options(**options: Any) -> Callable[..., Any]:
         _check_options(options)
-        given = {name: value for name, value in options.items() if value is not None}
+        return called_with({name: value for name, value in options.items() if value is not None})
 
-        @functools.wraps(function)
-        def configured(*args: Any, **kwargs: Any) -> Any:
-            return call(args, kwargs, given)
-
-        return marked(configured)
-
-    wrapper.with_options = with_options  # type: ignore[attr-defined]
-    wrapper.starts_runs = begins_when_awaited or outside is not None  # type: ignore[attr-defined]
-    return cast("Decorated[R]", marked(wrapper))
+    decorated = called_with({})
+    if begins_when_awaited or outside is not None:
+        decorated.with_options = with_options  # type: ignore[attr-defined]
+        decorated.starts_runs = True  # type: ignore[attr-defined]
+    return decorated
 
 
 def _check_options(options: dict[str, Any]) -> None:

@@ -8,17 +8,17 @@ Each works bare, with arguments, and as a block; for functions with and without 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from ._call_context import HandedOver
-from ._calls import Decorated
 from ._capture import Capture
+from ._decorated import Decorated, DecoratedAgent
 from ._interceptors import Interceptor
 from ._retries import Backoff, RetryOn
-from ._spec import Spec
 from ._specs import AgentSpec, RunSpec, StepSpec
 from ._steps import SideEffect, StepKind
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
 # A misspelt keyword is refused under the name that the user wrote.
@@ -27,7 +27,7 @@ for _spec in (RunSpec, AgentSpec, StepSpec):
 
 
 @overload
-def run(name: Callable[..., R], /) -> Decorated[R]: ...
+def run(name: Callable[P, R], /) -> DecoratedAgent[P, R]: ...
 @overload
 def run(
     name: str | None = None,
@@ -55,7 +55,7 @@ def run(name: Any = None, **options: Any) -> Any:
 
 
 @overload
-def agent(name: Callable[..., R], /) -> Decorated[R]: ...
+def agent(name: Callable[P, R], /) -> DecoratedAgent[P, R]: ...
 @overload
 def agent(
     name: str | None = None,
@@ -74,7 +74,7 @@ def agent(name: Any = None, **options: Any) -> Any:
 
 
 @overload
-def step(name: Callable[..., R], /) -> Decorated[R]: ...
+def step(name: Callable[P, R], /) -> Decorated[P, R]: ...
 @overload
 def step(
     name: str | None = None,
@@ -113,7 +113,7 @@ def step(name: Any = None, **options: Any) -> Any:
 
 
 @overload
-def tool(name: Callable[..., R], /) -> Decorated[R]: ...
+def tool(name: Callable[P, R], /) -> Decorated[P, R]: ...
 @overload
 def tool(name: str | None = None, **options: Any) -> StepSpec: ...
 def tool(name: Any = None, **options: Any) -> Any:
@@ -121,6 +121,6 @@ def tool(name: Any = None, **options: Any) -> Any:
     return _decorator_or_block(StepSpec, name, {"kind": StepKind.TOOL_CALL, **options})
 
 
-def _decorator_or_block(spec: type[Spec[Any]], given: Any, options: dict[str, Any]) -> Any:
+def _decorator_or_block(spec: type[RunSpec | AgentSpec | StepSpec], given: Any, options: dict[str, Any]) -> Any:
     is_name = given is None or isinstance(given, str)
     return spec(given, **options) if is_name else spec(None, **options)(given)

@@ -25,8 +25,6 @@ def remade(make: Function, decorated: Any) -> Function:
     """The decorated generator function as a context manager again."""
     manager: Any = make(decorated)
 
-    def with_options(**options: Any) -> Function:
-        return remade(make, decorated.with_options(**options))
-
-    manager.with_options = with_options
+    if hasattr(decorated, "with_options"):
+        manager.with_options = lambda **options: remade(make, decorated.with_options(**options))
     return cast("Function", manager)

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from ._appearance import whole_signature
 from ._bundle import ContextRecord
 from ._codec import encode, type_name
 from ._decode import Registry, class_hints, decode
@@ -30,10 +31,11 @@ def restore_arguments(
     Those that are `given` were redacted in the record.
     """
     signature = Signature(function)
-    parameters = inspect.signature(function).parameters
+    own = whole_signature(function)
+    parameters = own.parameters
     if not recorded.keys() <= parameters.keys():
         return _restore_unbound(function, recorded, registry)
-    bound = inspect.signature(function).bind_partial()
+    bound = own.bind_partial()
     for name, parameter in parameters.items():
         if name in given:
             bound.arguments[name] = given[name]
@@ -61,7 +63,7 @@ def _restore_unbound(
         case {"args": list(args), "kwargs": dict(kwargs), **rest} if not rest:
             decoded = {name: decode(value, None, registry) for name, value in kwargs.items()}
             return tuple(decode(value, None, registry) for value in args), decoded
-    unknown = ", ".join(sorted(set(recorded) - set(inspect.signature(function).parameters)))
+    unknown = ", ".join(sorted(set(recorded) - set(whole_signature(function).parameters)))
     raise ReplayError(f"{function.__qualname__} has no parameter {unknown}, which the run was recorded with")
 
 

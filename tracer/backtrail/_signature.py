@@ -16,8 +16,9 @@ import textwrap
 from collections.abc import Callable, Collection
 from typing import Any
 
-from ._annotations import context_bases, context_class, resolve_hints
-from ._boundary import complain
+from ._annotations import context_bases, context_class, known_hint, resolve_hints
+from ._appearance import whole_signature, without
+from ._boundary import complain, never_raise
 from ._codec import encode
 from ._once import once
 
@@ -31,7 +32,7 @@ class Signature:
         self._function = function
         self._ignore = frozenset(ignore)
         try:
-            self._signature = inspect.signature(function)
+            self._signature = whole_signature(function)
         except (ValueError, TypeError):
             self._signature = inspect.Signature()
         self._parameters = dict(self._signature.parameters)
@@ -48,6 +49,17 @@ class Signature:
 
     def accepts(self, name: str) -> bool:
         return name in self._parameters or self._accepts_any_keyword
+
+    def as_called(self) -> inspect.Signature | None:
+        """What frameworks should see: contexts are not theirs to pass. None if there are none.
+
+        They ask where the function is decorated, so a class has to be known there.
+        """
+        with never_raise("reading a signature"):
+            annotations = {name: p.annotation for name, p in self._parameters.items()}
+            contexts = [name for name, hint in annotations.items() if context_class(known_hint(self._function, hint))]
+            return without(contexts, self._signature) if contexts else None
+        return None
 
     @once
     def hints(self) -> dict[str, Any]:

@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from . import _late
 from ._boundary import never_raise
-from ._calls import Activity, Decorated, Leaving
+from ._calls import Activity, Leaving
+from ._decorated import Decorated, DecoratedAgent
 from ._intercepted import Intercepted, StandIn
 from ._interception import Interception, ending, ending_if_stopped, finished, of_block
 from ._interceptors import InterceptedKind, Interceptor, checked
 from ._managers import maker_of, remade
 
+P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C")
 
@@ -92,16 +94,16 @@ class Spec(Entered, Generic[C]):
         self._interceptors = checked(interceptors)
 
     @abstractmethod
-    def _decorate(self, function: Callable[..., R]) -> Decorated[R]:
+    def _decorate(self, function: Callable[..., Any]) -> Any:
         """The function, recorded."""
 
-    def __call__(self, function: Callable[..., R]) -> Decorated[R]:
+    def _recorded(self, function: Any) -> Any:
         if isinstance(function, staticmethod | classmethod):
-            return cast("Decorated[R]", type(function)(self._decorate(function.__func__)))
+            return type(function)(self._decorate(function.__func__))
         if not callable(function):
             raise TypeError(f"a function is what can be decorated, not {function!r}")
         if (make := maker_of(function)) is not None:
-            return cast("Decorated[R]", remade(make, self._decorate(function.__wrapped__)))  # type: ignore[attr-defined]
+            return remade(make, self._decorate(function.__wrapped__))
         return self._decorate(function)
 
     @abstractmethod
@@ -134,6 +136,22 @@ class Spec(Entered, Generic[C]):
         if begun.intercepted is not None:
             begun.interception = of_block(begun.intercepted, begun.inputs, waits=waits)
         return given, begun
+
+
+class StepLikeSpec(Spec[C]):
+    """A decorator of functions that take what the caller says, and contexts from the run."""
+
+    def __call__(self, function: Callable[P, R]) -> Decorated[P, R]:
+        decorated: Decorated[P, R] = self._recorded(function)
+        return decorated
+
+
+class AgentLikeSpec(Spec[C]):
+    """The two that a context can be handed over to: runs and agents."""
+
+    def __call__(self, function: Callable[P, R]) -> DecoratedAgent[P, R]:
+        decorated: DecoratedAgent[P, R] = self._recorded(function)
+        return decorated
 
 
 def _place() -> Place:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from ._agent_context import AgentContext
 from ._agents import join_as_agent, plan_agent
@@ -26,7 +26,7 @@ from ._call_context import (
     query_of,
     swapped,
 )
-from ._calls import Decorated, Opening, acknowledge, wrap
+from ._calls import Opening, acknowledge, wrap
 from ._capture import Capture, capture_of
 from ._codec import encode
 from ._coroutines import is_coroutine_function
@@ -39,9 +39,9 @@ from ._retries import Backoff, RetryOn, retries_of
 from ._run_call import RunCall
 from ._run_context import RunContext
 from ._runs import start_run
-from ._scope import current_position
+from ._scope import Position, current_position
 from ._signature import Signature
-from ._spec import Spec
+from ._spec import AgentLikeSpec, StepLikeSpec
 from ._step_context import StepContext
 from ._steps import SideEffect, StepKind, StepPlan
 from ._streams import nature_of
@@ -51,10 +51,8 @@ from .errors import ReplayError
 if TYPE_CHECKING:
     from .client import Client
 
-R = TypeVar("R")
 
-
-class RunSpec(Spec[RunContext]):
+class RunSpec(AgentLikeSpec[RunContext]):
     """What `run(…)` makes: decorate with it, or `with run("nightly") as ctx:`."""
 
     def __init__(
@@ -80,7 +78,7 @@ class RunSpec(Spec[RunContext]):
         self._input = input
         self._joins = joins
 
-    def _decorate(self, function: Callable[..., R]) -> Decorated[R]:
+    def _decorate(self, function: Callable[..., Any]) -> Any:
         signature = Signature(function)
         name = self._name or name_of(function)
         entrypoint = f"{module_name(function)}:{qualname_of(function)}"
@@ -91,10 +89,7 @@ class RunSpec(Spec[RunContext]):
             inputs = signature.bind(args, kwargs)
             conversation_id = options.get("conversation_id") or self._conversation_id
             opening = carried_on(given, options.get("state", self._state), conversation_id)
-            if current is not None and self._joins and current.runtime.is_entrance(current):
-                context = context_for(context_of(given), current.context) if given is not None else None
-                agent = join_as_agent(current, name, context, opening["state"], inputs)
-                agent.interceptors += self._interceptors
+            if (agent := self._join(current, name, given, opening["state"], inputs)) is not None:
                 args, kwargs = swapped(given, agent.run_context, args, kwargs)
                 return agent, *signature.inject(args, kwargs, agent.provide)
             runtime = start_run(
@@ -112,16 +107,22 @@ class RunSpec(Spec[RunContext]):
             return call, *signature.inject(args, kwargs, call.provide)
 
         stand_in = partial(StandIn, "run", name, self._interceptors)
-        return wrap(function, begin, stand_in=stand_in, begins_when_awaited=True)
+        return wrap(function, signature, begin, stand_in=stand_in, begins_when_awaited=True)
+
+    def _join(
+        self, current: Position | None, name: str, given: HandedOver, state: dict[str, Any] | None, inputs: Any
+    ) -> AgentContext | None:
+        """Where another process called, a run is an agent of that one's run."""
+        if current is None or not self._joins or not current.runtime.is_entrance(current):
+            return None
+        context = context_for(context_of(given), current.context) if given is not None else None
+        return join_as_agent(current, name, context, state, inputs, self._interceptors)
 
     def _open(self) -> RunContext:
-        current = current_position.get()
-        given = self._context
+        current, given = current_position.get(), self._context
         opening = carried_on(given, self._state, self._conversation_id)
         with never_raise("starting a run"):
-            if current is not None and self._joins and current.runtime.is_entrance(current):
-                agent = join_as_agent(current, self._name or "run", context_of(given), opening["state"], self._input)
-                agent.interceptors += self._interceptors
+            if (agent := self._join(current, self._name or "run", given, opening["state"], self._input)) is not None:
                 agent.enter()
                 self._keep(agent, self._input)
                 return agent.run_context
@@ -142,7 +143,7 @@ class RunSpec(Spec[RunContext]):
         return context_of(given) or RunContext()
 
 
-class AgentSpec(Spec[AgentContext]):
+class AgentSpec(AgentLikeSpec[AgentContext]):
     """What `agent(…)` makes: decorate with it, or `with agent("researcher") as me:`."""
 
     def __init__(
@@ -157,7 +158,7 @@ class AgentSpec(Spec[AgentContext]):
         self._config_id = config_id
         self._metadata = metadata
 
-    def _decorate(self, function: Callable[..., R]) -> Decorated[R]:
+    def _decorate(self, function: Callable[..., Any]) -> Any:
         signature = Signature(function)
         name = self._name or name_of(function)
 
@@ -182,7 +183,7 @@ class AgentSpec(Spec[AgentContext]):
 
         # An agent that is called outside a run is one.
         stand_in = partial(StandIn, "agent", name, self._interceptors)
-        return wrap(function, begin, stand_in=stand_in, outside=lambda wrapper: RunSpec(name)(wrapper))
+        return wrap(function, signature, begin, stand_in=stand_in, outside=lambda wrapper: RunSpec(name)(wrapper))
 
     def _open(self) -> AgentContext:
         with never_raise("starting an agent"):
@@ -197,7 +198,7 @@ class AgentSpec(Spec[AgentContext]):
         return plan_agent(detached_position(), self._name or "agent")
 
 
-class StepSpec(Spec[StepContext]):
+class StepSpec(StepLikeSpec[StepContext]):
     """What `step(…)` makes: decorate with it, or `with step("search", kind="tool") as this:`."""
 
     def __init__(
@@ -248,7 +249,7 @@ class StepSpec(Spec[StepContext]):
             has_retries=self._retries is not None,
         )
 
-    def _decorate(self, function: Callable[..., R]) -> Decorated[R]:
+    def _decorate(self, function: Callable[..., Any]) -> Any:
         signature = Signature(function, self._ignore)
         name = self._name or name_of(function)
         plan: StepPlan | None = None
@@ -274,7 +275,8 @@ class StepSpec(Spec[StepContext]):
             is_async = is_coroutine_function(function)
             gives_items = nature_of(function, self._stream, is_async=is_async) is not None
             body = repeated(function, self._retries, is_async=is_async, gives_items=gives_items)
-        return wrap(function, begin, stand_in=partial(StandIn, "step", name), body=body, stream=self._stream)
+        stand_in = partial(StandIn, "step", name)
+        return wrap(function, signature, begin, stand_in=stand_in, body=body, stream=self._stream)
 
     def _open(self) -> StepContext:
         if self._retries is not None:

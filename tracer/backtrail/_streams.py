@@ -12,9 +12,9 @@ import functools
 import inspect
 import weakref
 from collections.abc import Callable
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
+from ._coroutines import HEEDS_OPCODES, with_flag
 from ._decision import Hang, Raise, Served
 from ._modules import name_of, qualname_of
 from ._replayed_step import answer_or_drive, answer_or_run, decide
@@ -71,21 +71,7 @@ def streamed(function: Function, prepare: Prepare, nature: Nature, *, begins_lat
 
 def mark(function: Function, nature: Nature | None) -> Function:
     """Have frameworks see the plain `def` for what it returns, where the interpreter allows it."""
-    if nature is None or nature not in _FLAGS or not _HEEDS_OPCODES:
-        return function
-    marked = _flagged(cast("FunctionType", function), _FLAGS[nature])
-    functools.update_wrapper(marked, function)
-    marked.__wrapped__ = function.__wrapped__  # type: ignore[attr-defined]
-    return marked
-
-
-def _flagged(function: FunctionType, flag: int) -> FunctionType:
-    code = function.__code__.replace(co_flags=function.__code__.co_flags | flag)
-    return FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
-
-
-# Whether a function is a generator is decided by its opcodes, and its flags only tell of it: so it is in CPython.
-_HEEDS_OPCODES = _flagged(cast("FunctionType", lambda: 1), inspect.CO_GENERATOR)() == 1
+    return with_flag(function, _FLAGS[nature]) if nature in _FLAGS and HEEDS_OPCODES else function
 
 
 # --- Generator functions ------------------------------------------------------------------------------------

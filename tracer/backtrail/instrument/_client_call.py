@@ -9,13 +9,14 @@ client's own code, live or from the record. Clients, keys and timeouts are no in
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from backtrail._boundary import never_raise
 from backtrail._calls import Opening, wrap
 from backtrail._interception import INPUTS
 from backtrail._scope import current_position
+from backtrail._signature import Signature
 from backtrail._step_context import StepContext
 from backtrail._steps import StepPlan
 
@@ -78,10 +79,11 @@ def _inputs(call: ClientCall[Any]) -> dict[str, Any]:
 
 setattr(_send, INPUTS, _inputs)
 setattr(_send_async, INPUTS, _inputs)
-call_as_step: Callable[[ClientCall[Any]], Any] = wrap(_send, _begin)
-call_as_step_async: Callable[[ClientCall[Any]], Awaitable[Any]] = cast(Any, wrap(_send_async, _begin))
-stream_as_step: Callable[[ClientCall[Any]], Any] = wrap(_send, _begin, stream=True)
-stream_as_step_async: Callable[[ClientCall[Any]], Awaitable[Any]] = cast(Any, wrap(_send_async, _begin, stream=True))
+_signature, _signature_async = Signature(_send), Signature(_send_async)
+call_as_step: Callable[[ClientCall[Any]], Any] = wrap(_send, _signature, _begin)
+call_as_step_async: Callable[[ClientCall[Any]], Any] = wrap(_send_async, _signature_async, _begin)
+stream_as_step: Callable[[ClientCall[Any]], Any] = wrap(_send, _signature, _begin, stream=True)
+stream_as_step_async: Callable[[ClientCall[Any]], Any] = wrap(_send_async, _signature_async, _begin, stream=True)
 
 
 def is_recording() -> bool:
