@@ -88,6 +88,30 @@ def test_what_is_no_function_is_refused_where_it_is_decorated(decorate: Any) -> 
         decorate(5)
 
 
+def test_a_parameter_that_a_decorator_names_has_to_be_there() -> None:
+    with pytest.raises(TypeError, match=r"look_up\(\) has no parameter 'api_kay'"):
+
+        @backtrail.step(ignore="api_kay")
+        def look_up(api_key: str) -> None: ...
+
+    with pytest.raises(TypeError, match=r"main\(\) has no parameter 'words'"):
+
+        @backtrail.run(query="words")
+        def main(question: str) -> None: ...
+
+    @backtrail.step(ignore="n", raises=LookupError)
+    def either(n: int, **more: Any) -> int:
+        return n
+
+    @backtrail.run(query="words")
+    def open_to_all(**more: str) -> int:
+        return either(1) + either(2)
+
+    with capture_spans() as spans:
+        assert open_to_all(words="hello") == 3
+    assert len({(span.attributes or {})[semconv.STEP_INPUT_HASH] for span in spans.of_kind("step")}) == 1
+
+
 def test_other_decorators_go_above_and_below() -> None:
     calls: list[str] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from dataclasses import FrozenInstanceError, dataclass, field
 from typing import Annotated, Any
 
@@ -120,6 +121,16 @@ def test_a_context_of_another_class_is_not_forced_in() -> None:
 
     with capture_spans():
         assert main() == "a None"
+
+
+def test_outside_a_run_a_context_can_be_looked_over() -> None:
+    context = AppContext("u")
+
+    assert not hasattr(context, "run")
+    assert getattr(context, "agents", None) is None
+    assert ("user_id", "u") in inspect.getmembers(context)
+    with pytest.raises(RuntimeError, match="no run is active here"):
+        _ = context.run
 
 
 def test_outside_a_run_the_default_stays() -> None:

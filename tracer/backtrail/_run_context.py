@@ -46,6 +46,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_NO_RUN = "no run is active here; call this inside a function decorated with @backtrail.run"
+
+
+class NoActiveRun(RuntimeError, AttributeError):
+    """An attribute of the run, asked for outside of one. `hasattr` and all that look an object over see it missing."""
+
 
 class _FromRun(Generic[T]):
     """An attribute read from the current run. A user's field of the same name wins over it."""
@@ -57,13 +63,15 @@ class _FromRun(Generic[T]):
         if instance is None:
             # `dataclass` would take anything else for the default of a field of this name.
             raise AttributeError
+        if current_position.get() is None:
+            raise NoActiveRun(_NO_RUN)
         return self._read(active_position())
 
 
 def active_position() -> Position:
     position = current_position.get()
     if position is None:
-        raise RuntimeError("no run is active here; call this inside a function decorated with @backtrail.run")
+        raise RuntimeError(_NO_RUN)
     return position
 
 

@@ -20,6 +20,7 @@ from ._annotations import context_bases, context_class, known_hint, resolve_hint
 from ._appearance import whole_signature, without
 from ._boundary import complain, never_raise
 from ._codec import encode
+from ._modules import qualname_of
 from ._once import once
 
 Kind = type[Any]
@@ -46,9 +47,16 @@ class Signature:
         ]
         self._positional_only = {name for name, p in self._parameters.items() if p.kind is p.POSITIONAL_ONLY}
         self._accepts_any_keyword = any(p.kind is p.VAR_KEYWORD for p in self._parameters.values())
+        self.check_names(*self._ignore)
 
     def accepts(self, name: str) -> bool:
         return name in self._parameters or self._accepts_any_keyword
+
+    def check_names(self, *names: str) -> None:
+        """TypeError for a parameter that a decorator names and the function does not have."""
+        unknown = [name for name in names if self._parameters and not self.accepts(name)]
+        if unknown:
+            raise TypeError(f"{qualname_of(self._function)}() has no parameter {unknown[0]!r}")
 
     def as_called(self) -> inspect.Signature | None:
         """What frameworks should see: contexts are not theirs to pass. None if there are none.
@@ -121,7 +129,7 @@ class Signature:
     def _say_missing(self, name: str, cls: Kind) -> None:
         """The call itself will raise a TypeError, which cannot know why the parameter was not filled in."""
         if self._parameters[name].default is inspect.Parameter.empty:
-            about = getattr(self._function, "__qualname__", repr(self._function))
+            about = qualname_of(self._function)
             message = "%s: no %s is current here to be filled in for %r; a run is given one by context="
             complain(about, message, about, cls.__name__, name)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from ._agent_context import AgentContext
 from ._agents import join_as_agent, plan_agent
@@ -43,7 +43,7 @@ from ._scope import Position, current_position
 from ._signature import Signature
 from ._spec import AgentLikeSpec, StepLikeSpec
 from ._step_context import StepContext
-from ._steps import SideEffect, StepKind, StepPlan
+from ._steps import SideEffect, StepKind, StepPlan, side_effect_of
 from ._streams import nature_of
 from ._unrecorded import Unrecorded
 from .errors import ReplayError
@@ -80,6 +80,7 @@ class RunSpec(AgentLikeSpec[RunContext]):
 
     def _decorate(self, function: Callable[..., Any]) -> Any:
         signature = Signature(function)
+        signature.check_names(*([self._query] if self._query is not None else []))
         name = self._name or name_of(function)
         entrypoint = f"{module_name(function)}:{qualname_of(function)}"
 
@@ -208,10 +209,10 @@ class StepSpec(StepLikeSpec[StepContext]):
         kind: StepKind | str = StepKind.CUSTOM,
         key: str | Callable[..., str] | None = None,
         version: str | None = None,
-        ignore: Collection[str] = (),
+        ignore: str | Collection[str] = (),
         side_effect: SideEffect = "none",
         result_type: Any = None,
-        raises: tuple[type[BaseException], ...] = (),
+        raises: type[BaseException] | tuple[type[BaseException], ...] = (),
         stream: bool | None = None,
         retries: int = 0,
         retry_on: RetryOn = (Exception,),
@@ -224,12 +225,10 @@ class StepSpec(StepLikeSpec[StepContext]):
         self._kind = StepKind(kind)
         self._key = key
         self._version = version
-        self._ignore = ignore
-        if side_effect not in get_args(SideEffect):
-            raise ValueError(f"side_effect is one of {', '.join(get_args(SideEffect))}, not {side_effect!r}")
-        self._side_effect = side_effect
+        self._ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+        self._side_effect = side_effect_of(side_effect)
         self._result_type = result_type
-        self._raises = tuple(raises)
+        self._raises = (raises,) if isinstance(raises, type) else tuple(raises)
         self._retries = retries_of(retries, retry_on, backoff)
         self._capture = capture_of(capture)
         self._input = input

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from opentelemetry.trace import SpanKind
 
@@ -29,6 +29,13 @@ from ._tasks import framed
 from .errors import ReplayError
 
 SideEffect = Literal["none", "idempotent", "unsafe"]
+
+
+def side_effect_of(said: SideEffect) -> SideEffect:
+    """ValueError for anything else."""
+    if said not in get_args(SideEffect):
+        raise ValueError(f"side_effect is one of {', '.join(get_args(SideEffect))}, not {said!r}")
+    return said
 
 
 class StepKind(StrEnum):
