@@ -6,7 +6,9 @@ Rows that need a server are in tests/e2e/test_feature_table.py.
 
 import asyncio
 import json
+import re
 from dataclasses import FrozenInstanceError, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +34,62 @@ from backtrail import (
 )
 from backtrail.contexts import DelegationContext, RetryContext
 from backtrail.testing import CapturedSpans, capture_spans
+
+# The table's rows, by the system each comes from.
+ROWS = {
+    "a": (
+        "dataclass subclass of RunContext, also frozen",
+        "agent.run with task and context",
+        "query filled on the first run and kept in delegation",
+        "metadata, get and with_metadata",
+        "agent is the one at work",
+        "injected ctx, also with None as default",
+        "interceptor context.run_context",
+        "subagent propagation",
+        "services on the context",
+        "depth",
+        "retry_count and is_retry",
+        "generate_id and now_utc",
+        "task_id, started_at and deadline",
+        "tool.__wrapped__ in tests",
+    ),
+    "b": (
+        "to_json and restore in another process",
+        "tool_context.state",
+        "tool_context context, usage and retries",
+        "deep copy isolation",
+        "conversation continuity and current_agent_name",
+    ),
+    "c": (
+        "get_current_run_context, agent_context and client",
+        "has_active_run, agent and client",
+        "RunContext client, run, is_replaying and agents",
+        "RunContext made from a client",
+        "set_state and get_state on run and agent",
+        "start_agent and async with",
+        "complete and fail on run, agent and step",
+        "AgentContext run_context, agent, is_default, is_replaying and steps",
+        "start_step",
+        "get_step_result",
+        "StepContext complete with usage, agent_context and step",
+        "checkpoint on run and agent",
+        "restore_from_checkpoint and is_replaying",
+        "CheckpointError on loading and ReplayError on decoding",
+        "MultiRunClient and init_local",
+    ),
+}
+
+
+def name_of_test(system: str, row: str) -> str:
+    """`test_a_tool_wrapped_in_tests` for A's row "tool.__wrapped__ in tests"."""
+    return "_".join(["test", system, *re.findall("[a-z0-9]+", re.sub("([a-z])([A-Z])", r"\1_\2", row).lower())])
+
+
+def test_every_row_of_the_table_has_its_test() -> None:
+    files = (Path(__file__), Path(__file__).parents[1] / "e2e" / Path(__file__).name)
+    written = {name for file in files for name in re.findall(r"def (test_\w+)", file.read_text())}
+
+    assert [row for system, rows in ROWS.items() for row in rows if name_of_test(system, row) not in written] == []
 
 
 @dataclass
