@@ -1,10 +1,12 @@
 """Other instrumentations of the same client: their spans lie below our steps, and each model call counts once."""
 
+import importlib
+import pkgutil
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, resources
 from openinference.instrumentation.openai import OpenAIInstrumentor as OpenInference
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor as OpenTelemetry
 from opentelemetry.instrumentation.openai import OpenAIInstrumentor as OpenLLMetry
@@ -36,11 +38,24 @@ async def openai(provider: Provider) -> AsyncIterator[AsyncOpenAI]:
 @pytest.fixture(params=[*ALL, "openllmetry and opentelemetry"])
 def others(request: pytest.FixtureRequest) -> Iterator[str]:
     instrumentors = [ALL[name]() for name in request.param.split(" and ")]
+    before = {cls: dict(vars(cls)) for cls in resource_classes()}
     for instrumentor in instrumentors:
         instrumentor.instrument()
     yield request.param
     for instrumentor in reversed(instrumentors):
         instrumentor.uninstrument()
+    # One of them leaves some of its wrappers in place, and the tests after this one would meet them.
+    for cls, methods in before.items():
+        for name, method in methods.items():
+            if vars(cls).get(name) is not method and callable(method):
+                setattr(cls, name, method)
+
+
+def resource_classes() -> set[type]:
+    """All of the client's, also those it would import later: an instrumentor does so, and wraps them."""
+    names = [module.name for module in pkgutil.walk_packages(resources.__path__, "openai.resources.")]
+    found = [thing for name in names for thing in vars(importlib.import_module(name)).values()]
+    return {thing for thing in found if isinstance(thing, type) and thing.__module__ in names}
 
 
 def names_below(node: Node, name: str) -> list[str]:

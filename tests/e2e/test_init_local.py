@@ -40,7 +40,10 @@ def working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def start(program: str, *arguments: str) -> "subprocess.Popen[str]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "BACKTRAIL_"))}
     command = [sys.executable, "-c", HEAD + program, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    # In a group of its own: one that nobody above is left for, as under nohup, cannot be stopped from a terminal.
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, process_group=0
+    )
 
 
 def run(program: str, *arguments: str) -> list[Any]:
