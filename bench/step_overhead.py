@@ -21,10 +21,10 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from backtrail import StepKind, agent, run, step
-from backtrail._delivery import Answer, OtlpDelivery, Outcome
-from backtrail._parcel import Parcel
-from backtrail._processor import Processor
-from backtrail._recorder import Recorder, set_current_recorder
+from backtrail._delivery.delivery import Answer, OtlpDelivery, Outcome
+from backtrail._delivery.parcel import Parcel
+from backtrail._delivery.processor import Processor
+from backtrail._spans.recorder import Recorder, set_current_recorder
 
 ROUNDS = 60
 CALLS = 1_000

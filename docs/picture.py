@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
-from backtrail import _render
+from backtrail._reading import render as _render
 from backtrail.client import Client
 from examples import demo
 from examples.checks import Checks

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.rule import Rule
 
-from backtrail._answers import Node
+from backtrail._reading.answers import Node
 
 
 class Checks:

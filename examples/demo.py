@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.rule import Rule
 
 import backtrail
-from backtrail import _render
-from backtrail._answers import Run
+from backtrail._reading import render as _render
+from backtrail._reading.answers import Run
 from backtrail.client import Client
 from examples import support_bot
 from examples.checks import Checks, paths_of_agents, steps_named

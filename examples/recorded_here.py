@@ -11,7 +11,7 @@ from pathlib import Path
 
 import backtrail
 from backtrail import Client
-from backtrail._answers import Run
+from backtrail._reading.answers import Run
 from examples.local_server import running_server
 
 READABLE_SECONDS = 20

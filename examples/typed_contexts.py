@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from backtrail import Client, InterceptContext, Interceptor, InterceptResult, Phase, agent, now_utc, run, tool
-from backtrail._answers import Run
+from backtrail._reading.answers import Run
 from backtrail.contexts import ExecutionContext
 from backtrail.errors import ContextLimitError, InterceptedError
 from examples.recorded_here import newest, recorded_here

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from rich.console import Console
 
 import backtrail
-from backtrail import _render, semconv
-from backtrail._answers import Run, RunPage
+from backtrail import semconv
+from backtrail._reading import render as _render
+from backtrail._reading.answers import Run, RunPage
 from backtrail.client import Client
 from examples.checks import Checks, names_in
 from examples.stub_openai import StubServer, running_stub

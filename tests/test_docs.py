@@ -12,7 +12,7 @@ import pytest
 
 import backtrail
 from backtrail import semconv
-from backtrail._specs import StepSpec
+from backtrail._calls.specs import StepSpec
 from backtrail_server.settings import Settings
 from tests.serving import running_server
 
@@ -73,11 +73,13 @@ def test_every_path_named_on_a_page_exists(page: Path) -> None:
 
 
 def test_every_module_of_the_sdk_has_its_room_in_the_map() -> None:
-    rooms = (ROOT / "docs/architecture.md").read_text().split("## The rooms of the SDK")[1].split("\n## ")[0]
-    named = re.findall(r"`(_?[a-z]\w*)`", rooms)
-    modules = {path.stem for path in (ROOT / "tracer/backtrail").glob("*.py")}
+    page = (ROOT / "docs/architecture.md").read_text().split("## The rooms of the SDK")[1].split("\n## ")[0]
+    rooms = re.findall(r"^### `(_\w+)/`.*?$(.*?)(?=^### |\Z)", page, re.MULTILINE | re.DOTALL)
+    folders = [path.parent for path in (ROOT / "tracer/backtrail").glob("_*/__init__.py")]
 
-    assert sorted(named) == sorted(modules - {"__init__", "__main__", "_version"})
+    named = {room: sorted(re.findall(r"`([a-z]\w*)`", text)) for room, text in rooms}
+
+    assert named == {folder.name: sorted(path.stem for path in folder.glob("[a-z]*.py")) for folder in folders}
 
 
 def test_every_sql_file_opens_with_a_comment() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import backtrail
 from backtrail import Client, RunContext
-from backtrail._answers import Node
+from backtrail._reading.answers import Node
 from tests.e2e import killed_program
 from tests.e2e.replaying import Log, settled
 from tests.e2e.test_replay_kill import killed_run

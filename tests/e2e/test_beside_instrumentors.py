@@ -13,7 +13,7 @@ from opentelemetry.instrumentation.openai import OpenAIInstrumentor as OpenLLMet
 
 import backtrail
 from backtrail import Client, RunContext
-from backtrail._answers import Node
+from backtrail._reading.answers import Node
 from tests.e2e.replaying import Log, settled
 from tests.providers import Provider, running_provider
 

@@ -12,7 +12,7 @@ import pytest
 
 import backtrail
 from backtrail import Client, RunContext, generate_id, get_current_agent_context, now_utc
-from backtrail._bundle import read_bundle
+from backtrail._replay.bundle import read_bundle
 from backtrail.contexts import ExecutionContext
 from backtrail.errors import CheckpointError, CheckpointNotFoundError, ReplayError
 from tests.e2e.replaying import Log, settled

@@ -10,7 +10,7 @@ import pytest
 
 import backtrail
 from backtrail import Client, RunContext
-from backtrail._bundle import save_bundle
+from backtrail._replay.bundle import save_bundle
 from backtrail.errors import ApiError, ReplayError
 from tests.e2e.replaying import Log
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 import backtrail
 from backtrail import Client, RunContext
-from backtrail._bundle import save_bundle
+from backtrail._replay.bundle import save_bundle
 from backtrail.errors import RecordedError, ResultNotReplayableError
 from tests.e2e.replaying import Log
 

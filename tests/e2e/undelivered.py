@@ -8,9 +8,9 @@ import sys
 import time
 
 import backtrail
-from backtrail._delivery import OtlpDelivery
-from backtrail._processor import Processor
-from backtrail._recorder import Recorder, current_recorder, set_current_recorder
+from backtrail._delivery.delivery import OtlpDelivery
+from backtrail._delivery.processor import Processor
+from backtrail._spans.recorder import Recorder, current_recorder, set_current_recorder
 
 HEARTBEAT = 0.5
 

@@ -13,7 +13,7 @@ from tests.tracer.receiver import Receiver, receiving
 ROUNDS = 8
 PROGRAM = """
 import sys, backtrail
-from backtrail._recorder import current_recorder
+from backtrail._spans.recorder import current_recorder
 backtrail.configure("http://127.0.0.1:1", spool_dir=sys.argv[1])
 @backtrail.step
 def work(name): return name

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 from backtrail import semconv
-from backtrail._bundle import Bundle, StepRecord, join_pages, parse_page
+from backtrail._replay.bundle import Bundle, StepRecord, join_pages, parse_page
 from backtrail.canonical import canonical_text
 from backtrail_query.bundle import Wish, build_page
 from backtrail_query.lineage import load_lineage

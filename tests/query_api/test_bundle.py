@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from backtrail import semconv
-from backtrail._bundle import parse_page
+from backtrail._replay.bundle import parse_page
 from backtrail_query import bundle
 from backtrail_query.bundle import Wish
 from backtrail_query.errors import BadParameter, QueryError

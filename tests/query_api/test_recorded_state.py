@@ -9,8 +9,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import backtrail
 from backtrail import StepKind, get_current_agent_context, get_current_run_context
-from backtrail._processor import Processor
-from backtrail._recorder import Recorder, current_recorder, set_current_recorder
+from backtrail._delivery.processor import Processor
+from backtrail._spans.recorder import Recorder, current_recorder, set_current_recorder
 from backtrail_query.errors import CheckpointGap
 from backtrail_query.evidence import gather_evidence
 from backtrail_query.fold import State, state_at

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backtrail import semconv
-from backtrail._answers import Run
+from backtrail._reading.answers import Run
 from backtrail_query.models import CheckpointPage, Problem, RunPage, RunView, StateAnswer, TraceView
 from backtrail_store import Store
 from backtrail_store.client import parse_address

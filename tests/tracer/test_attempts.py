@@ -14,8 +14,8 @@ from opentelemetry.trace import StatusCode
 
 import backtrail
 from backtrail import RunContext, StepContext, semconv
-from backtrail._attempts import Attempt
-from backtrail._retries import LONGEST_BACKOFF, retries_of
+from backtrail._calls.attempts import Attempt
+from backtrail._calls.retries import LONGEST_BACKOFF, retries_of
 from backtrail.errors import RecordedError, ReplayDivergenceError
 from backtrail.testing import CapturedSpans, capture_spans
 from tests.tracer.test_recording import attributes, ids

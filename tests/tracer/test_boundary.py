@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 import backtrail
 from backtrail import RunContext
 from backtrail._boundary import never_raise
-from backtrail._recorder import Recorder, set_current_recorder
-from backtrail._span import RecordedSpan
+from backtrail._spans.recorder import Recorder, set_current_recorder
+from backtrail._spans.span import RecordedSpan
 from backtrail.errors import ResultNotReplayableError
 from backtrail.testing import capture_spans
 

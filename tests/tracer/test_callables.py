@@ -268,7 +268,7 @@ def test_a_traceback_has_two_frames_of_ours_for_each_of_the_users() -> None:
         main()
 
     frames = [Path(frame.filename).name for frame in traceback.extract_tb(caught.tb)]
-    assert frames == ["test_callables.py", *["_calls.py", "_calls.py", "test_callables.py"] * 2]
+    assert frames == ["test_callables.py", *["calls.py", "calls.py", "test_callables.py"] * 2]
 
 
 async def test_a_coroutine_has_the_name_of_its_function() -> None:

@@ -9,9 +9,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
 import backtrail
 from backtrail import RunContext, StepContext, semconv
-from backtrail._current import has_active_run
-from backtrail._recorder import current_recorder
-from backtrail._redacted_spans import bare_span
+from backtrail._contexts.current import has_active_run
+from backtrail._payloads.redacted_spans import bare_span
+from backtrail._spans.recorder import current_recorder
 from backtrail.testing import CapturedSpans, capture_spans
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from backtrail import _answers, _render, cli
-from backtrail._answers import Node, RunStatus
+from backtrail import cli
+from backtrail._reading import answers as _answers
+from backtrail._reading import render as _render
+from backtrail._reading.answers import Node, RunStatus
 from tests.query_api.recorded import GAP_ID, RUN_ID
 
 Run = Callable[..., tuple[int, str, str]]

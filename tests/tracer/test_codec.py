@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from pydantic_core import from_json
 
-from backtrail._codec import encode
-from backtrail._content import json_text
-from backtrail._decode import decode, registry_of
+from backtrail._payloads.codec import encode
+from backtrail._payloads.content import json_text
+from backtrail._payloads.decode import decode, registry_of
 from backtrail.errors import ReplayError, ResultNotReplayableError
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import backtrail
 from backtrail import RunContext, get_current_run_context, semconv
-from backtrail._remembered import _kept
+from backtrail._contexts.remembered import _kept
 from backtrail.contexts import ExecutionContext
 from backtrail.errors import ContextClassError, ContextError, ContextTextError, MissingServiceError
 from backtrail.testing import capture_spans

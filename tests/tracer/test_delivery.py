@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import pytest
 
 import backtrail
-from backtrail._delivery import Answer, OtlpDelivery, Outcome
-from backtrail._parcel import Parcel, pack
-from backtrail._processor import Processor
-from backtrail._recorder import Recorder, set_current_recorder
+from backtrail._delivery.delivery import Answer, OtlpDelivery, Outcome
+from backtrail._delivery.parcel import Parcel, pack
+from backtrail._delivery.processor import Processor
+from backtrail._spans.recorder import Recorder, set_current_recorder
 from backtrail.testing import capture_spans
 from tests.tracer.receiver import Receiver, receiving
 

@@ -31,29 +31,29 @@ Place = tuple[CodeType, CodeType, bool]  # a function, the one that calls it, wh
 
 # Where an error of ours may reach the user, because there is nothing but the way in, or because it is the answer.
 ENTRANCES = {
-    "_calls.py": "a decorated call: begin, the user's function, end",
-    "_streams.py": "the same for a function that yields",
-    "_streaming.py": "the same, item by item",
-    "_attempts.py": "whether to try again is what the user asked for, not its recording",
-    "_retries.py": "the same",
-    "_decorators.py": "wrong arguments of a decorator are to be said",
-    "_specs.py": "the same, and the way into a block",
-    "_spec.py": "the way out of a block",
-    "_block.py": "the same for what was started by hand",
-    "_interception.py": "what an interceptor forbids is to be forbidden, and leads to the way out",
-    "_call_context.py": "a wrong context is to be said",
-    "_run_context.py": "a method that leads to one function",
-    "_agent_context.py": "the same",
-    "_step_context.py": "the same",
-    "_tool_context.py": "the same",
-    "_current.py": "the same",
-    "_propagation.py": "the same",
-    "_effects.py": "the same",
-    "_deltas.py": "the same",
-    "_checkpoint.py": "the same",
-    "_context_text.py": "to_json() gives the whole text or says why not",
-    "_remembered.py": "the same",
-    "_fields.py": "the same",
+    "_calls/calls.py": "a decorated call: begin, the user's function, end",
+    "_streams/streams.py": "the same for a function that yields",
+    "_streams/streaming.py": "the same, item by item",
+    "_calls/attempts.py": "whether to try again is what the user asked for, not its recording",
+    "_calls/retries.py": "the same",
+    "_calls/decorators.py": "wrong arguments of a decorator are to be said",
+    "_calls/specs.py": "the same, and the way into a block",
+    "_calls/spec.py": "the way out of a block",
+    "_calls/block.py": "the same for what was started by hand",
+    "_interceptors/interception.py": "what an interceptor forbids is to be forbidden, and leads to the way out",
+    "_contexts/call_context.py": "a wrong context is to be said",
+    "_contexts/run_context.py": "a method that leads to one function",
+    "_contexts/agent_context.py": "the same",
+    "_contexts/step_context.py": "the same",
+    "_contexts/tool_context.py": "the same",
+    "_contexts/current.py": "the same",
+    "_processes/propagation.py": "the same",
+    "_runs/effects.py": "the same",
+    "_state/deltas.py": "the same",
+    "_state/checkpoint.py": "the same",
+    "_contexts/context_text.py": "to_json() gives the whole text or says why not",
+    "_contexts/remembered.py": "the same",
+    "_contexts/fields.py": "the same",
 }
 ENTRANCE_FUNCTIONS = {
     "encode": "catches by itself",
@@ -104,7 +104,7 @@ def is_sdk(code: CodeType) -> bool:
 
 
 def is_entrance(caller: CodeType) -> bool:
-    return Path(caller.co_filename).name in ENTRANCES or caller.co_qualname in ENTRANCE_FUNCTIONS
+    return str(Path(caller.co_filename).relative_to(SDK)) in ENTRANCES or caller.co_qualname in ENTRANCE_FUNCTIONS
 
 
 @contextmanager

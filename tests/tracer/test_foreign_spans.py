@@ -7,8 +7,8 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 
 import backtrail
 from backtrail import semconv
-from backtrail._foreign import ForeignSpans
-from backtrail._recorder import Recorder, current_recorder, set_current_recorder
+from backtrail._beside.foreign import ForeignSpans
+from backtrail._spans.recorder import Recorder, current_recorder, set_current_recorder
 from backtrail.testing import CapturedSpans
 from tests.tracer.receiver import receiving
 

@@ -12,10 +12,10 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import backtrail
-from backtrail import _queue
-from backtrail._delivery import OtlpDelivery
-from backtrail._processor import Processor
-from backtrail._recorder import Recorder, current_recorder, set_current_recorder
+from backtrail._delivery import queue as _queue
+from backtrail._delivery.delivery import OtlpDelivery
+from backtrail._delivery.processor import Processor
+from backtrail._spans.recorder import Recorder, current_recorder, set_current_recorder
 from tests.tracer.receiver import Receiver, receiving
 from tests.tracer.waiting import until
 

@@ -11,13 +11,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import backtrail
 from backtrail import RunContext, Sampling, inject
-from backtrail._delivery import OtlpDelivery
-from backtrail._heartbeat import Heartbeat
-from backtrail._losses import Losses
-from backtrail._processor import Processor
-from backtrail._recorder import Recorder, SpanSink, current_recorder, set_current_recorder
-from backtrail._sampling import Sampler
-from backtrail._scope import current_position
+from backtrail._delivery.delivery import OtlpDelivery
+from backtrail._delivery.heartbeat import Heartbeat
+from backtrail._delivery.losses import Losses
+from backtrail._delivery.processor import Processor
+from backtrail._delivery.sampling import Sampler
+from backtrail._runs.scope import current_position
+from backtrail._spans.recorder import Recorder, SpanSink, current_recorder, set_current_recorder
 from backtrail.testing import capture_spans
 from tests.tracer.receiver import Receiver, receiving
 from tests.tracer.waiting import until

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from backtrail._ids import PrivateIds
+from backtrail._spans.ids import PrivateIds
 
 
 def test_a_seed_of_the_users_does_not_repeat_ids() -> None:

@@ -26,11 +26,11 @@ from backtrail import (
     StepKind,
     semconv,
 )
-from backtrail._codec import encode
-from backtrail._recorded_errors import decode_error, encode_error
-from backtrail._scope import current_position
-from backtrail._sent import Sender
-from backtrail._steps import StepPlan
+from backtrail._payloads.codec import encode
+from backtrail._payloads.recorded_errors import decode_error, encode_error
+from backtrail._processes.sent import Sender
+from backtrail._runs.scope import current_position
+from backtrail._runs.steps import StepPlan
 from backtrail.instrument._client_call import ClientCall, call_as_step
 from backtrail.testing import CapturedSpans, capture_spans
 from tests.tracer.test_recording import attributes

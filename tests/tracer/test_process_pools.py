@@ -15,8 +15,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import backtrail
 from backtrail import semconv
-from backtrail._scope import current_position
-from backtrail._sent import Sender
+from backtrail._processes.sent import Sender
+from backtrail._runs.scope import current_position
 from backtrail.testing import capture_spans
 from tests.tracer.receiver import receiving
 
@@ -94,7 +94,9 @@ def run_of(function: Any) -> Any:
 def test_settings_that_cannot_be_pickled_keep_a_spawned_process_from_recording(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backtrail._sent.configured_with", lambda: {"service_name": "shop", "redact": lambda text: ""})
+    monkeypatch.setattr(
+        "backtrail._processes.sent.configured_with", lambda: {"service_name": "shop", "redact": lambda text: ""}
+    )
 
     def settings() -> Any:
         position = current_position.get()
@@ -104,7 +106,9 @@ def test_settings_that_cannot_be_pickled_keep_a_spawned_process_from_recording(
     with capture_spans():
         assert run_of(settings) is None
     assert "redact= of configure() cannot be pickled" in caplog.text
-    monkeypatch.setattr("backtrail._sent.configured_with", lambda: {"service_name": "shop", "exporters": [lambda: 1]})
+    monkeypatch.setattr(
+        "backtrail._processes.sent.configured_with", lambda: {"service_name": "shop", "exporters": [lambda: 1]}
+    )
     with capture_spans():
         assert run_of(settings) == {"service_name": "shop"}
 

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 import pytest
 
 import backtrail
-from backtrail import _parcel
-from backtrail._delivery import OtlpDelivery
-from backtrail._processor import EXIT_SECONDS, LAST_WORD_SECONDS, Processor
-from backtrail._recorder import Recorder, set_current_recorder
+from backtrail._delivery import parcel as _parcel
+from backtrail._delivery.delivery import OtlpDelivery
+from backtrail._delivery.processor import EXIT_SECONDS, LAST_WORD_SECONDS, Processor
+from backtrail._spans.recorder import Recorder, set_current_recorder
 from tests.tracer.receiver import Receiver, receiving
 from tests.tracer.waiting import until, within_ten_seconds
 

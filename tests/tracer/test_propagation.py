@@ -15,7 +15,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 import backtrail
 from backtrail import semconv
-from backtrail._baggage import MAX_BYTES, MAX_MEMBERS
+from backtrail._processes.baggage import MAX_BYTES, MAX_MEMBERS
 from backtrail.middleware import RunMiddleware
 from backtrail.testing import CapturedSpans, capture_spans
 

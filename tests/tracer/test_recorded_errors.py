@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from backtrail._codec import encode
-from backtrail._decode import decode
-from backtrail._recorded_errors import decode_error, encode_error
+from backtrail._payloads.codec import encode
+from backtrail._payloads.decode import decode
+from backtrail._payloads.recorded_errors import decode_error, encode_error
 from backtrail.errors import RecordedError, ReplayError
 
 

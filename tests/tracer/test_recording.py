@@ -144,7 +144,8 @@ def test_a_run_is_told_by_one_whole_span() -> None:
         "backtrail.run.input": '{"query":"where is it?"}',
         "backtrail.run.input_hash": found["backtrail.run.input_hash"],
         "backtrail.run.context": (
-            '{"type":"backtrail._run_context:RunContext","fields":{"query":"where is it?","metadata":{}},"opaque":[]}'
+            '{"type":"backtrail._contexts.run_context:RunContext",'
+            '"fields":{"query":"where is it?","metadata":{}},"opaque":[]}'
         ),
         "backtrail.run.context_hash": found["backtrail.run.context_hash"],
         "backtrail.run.result": '"A-1"',

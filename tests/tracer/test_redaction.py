@@ -12,11 +12,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 import backtrail
 from backtrail import RunContext, StepContext, semconv
-from backtrail._codec import encode
-from backtrail._content import json_text
-from backtrail._redacted_spans import redacted_span
-from backtrail._redaction import DEFAULT_REDACTION, Redaction, redaction_of
-from backtrail._secrets import RULES
+from backtrail._payloads.codec import encode
+from backtrail._payloads.content import json_text
+from backtrail._payloads.redacted_spans import redacted_span
+from backtrail._payloads.redaction import DEFAULT_REDACTION, Redaction, redaction_of
+from backtrail._payloads.secrets import RULES
 from backtrail.testing import capture_spans
 
 SECRETS = {

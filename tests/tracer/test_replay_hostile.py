@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import backtrail
-from backtrail import _bundle
-from backtrail._bundle import parse_page, read_bundle, save_bundle
-from backtrail._decode import decode
-from backtrail._recorded_errors import decode_error
+from backtrail._payloads.decode import decode
+from backtrail._payloads.recorded_errors import decode_error
+from backtrail._replay import bundle as _bundle
+from backtrail._replay.bundle import parse_page, read_bundle, save_bundle
 from backtrail.canonical import canonical_text
 from backtrail.errors import RecordedError, ReplayError
 

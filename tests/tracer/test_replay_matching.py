@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from backtrail._bundle import Bundle, StepRecord, parse_page
-from backtrail._decision import Decision, Enter, Hang, Live, Raise, ReplayOptions, Served
-from backtrail._identity import StepCall
-from backtrail._replay import Replay
+from backtrail._replay.bundle import Bundle, StepRecord, parse_page
+from backtrail._replay.decision import Decision, Enter, Hang, Live, Raise, ReplayOptions, Served
+from backtrail._replay.replay import Replay
+from backtrail._runs.identity import StepCall
 from backtrail.canonical import H, canonical_text
 from backtrail.errors import ReplayDivergenceError, ReplayError, ResultNotReplayableError, UnknownOutcomeError
 
@@ -344,7 +344,7 @@ async def test_a_cancelled_waiter_holds_nobody_up() -> None:
 
 
 async def test_a_loser_that_nobody_cancels_any_more_runs_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backtrail._hanging.HUNG_GRACE", 0.02)
+    monkeypatch.setattr("backtrail._replay.hanging.HUNG_GRACE", 0.02)
     lost = recorded("k0", status="cancelled", replay_policy="hang", handled=True)
     replay = Replay(bundle_of(lost))
     decision = replay.on_call(call("k0"))
@@ -357,7 +357,7 @@ async def test_a_loser_that_nobody_cancels_any_more_runs_in_the_end(monkeypatch:
 
 
 async def test_a_loser_waits_for_the_timeout_that_cancelled_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backtrail._hanging.HUNG_GRACE", 0.01)
+    monkeypatch.setattr("backtrail._replay.hanging.HUNG_GRACE", 0.01)
     replay = Replay(bundle_of(recorded("k0", status="cancelled", replay_policy="hang", handled=True)))
     replay.on_call(call("k0"))
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 import backtrail
-from backtrail import RunContext, Sampling, _sampling
-from backtrail._processor import Processor
-from backtrail._recorder import current_recorder, innermost
-from backtrail._sampling import MAX_HELD_BYTES
+from backtrail import RunContext, Sampling
+from backtrail._delivery import sampling as _sampling
+from backtrail._delivery.processor import Processor
+from backtrail._delivery.sampling import MAX_HELD_BYTES
+from backtrail._spans.recorder import current_recorder, innermost
 from backtrail.semconv import KIND
 from tests.tracer.receiver import Receiver, receiving
 from tests.tracer.waiting import within_ten_seconds

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 import backtrail
-from backtrail import _export
-from backtrail._delivery import OtlpDelivery
-from backtrail._parcel import Parcel
-from backtrail._processor import Processor
-from backtrail._recorder import Recorder, set_current_recorder
-from backtrail._spool import Spool
-from backtrail._spool_file import SUFFIX
+from backtrail._delivery import export as _export
+from backtrail._delivery.delivery import OtlpDelivery
+from backtrail._delivery.parcel import Parcel
+from backtrail._delivery.processor import Processor
+from backtrail._delivery.spool import Spool
+from backtrail._delivery.spool_file import SUFFIX
+from backtrail._spans.recorder import Recorder, set_current_recorder
 from tests.tracer.receiver import Receiver, receiving
 
 AWAY = "http://127.0.0.1:1/v1/traces"

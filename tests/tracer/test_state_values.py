@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 import backtrail
 from backtrail import RunContext, semconv
-from backtrail._codec import encode
-from backtrail._content import json_text
-from backtrail._mutations import _warn_once
-from backtrail._recorder import Recorder
-from backtrail._run import RunRuntime
-from backtrail._state_value import StateValue, is_same
+from backtrail._payloads.codec import encode
+from backtrail._payloads.content import json_text
+from backtrail._runs.run import RunRuntime
+from backtrail._spans.recorder import Recorder
+from backtrail._state.mutations import _warn_once
+from backtrail._state.state_value import StateValue, is_same
 from backtrail.canonical import value_hash
 from backtrail.testing import CapturedSpans, capture_spans
 from backtrail_query.deltas import read_deltas

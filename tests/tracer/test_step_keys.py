@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 import backtrail
 from backtrail import RunContext, get_current_run_context, semconv
-from backtrail._identity import ident_text, json_string, loose_key, step_key
+from backtrail._runs.identity import ident_text, json_string, loose_key, step_key
 from backtrail.canonical import H
 from backtrail.testing import capture_spans
 

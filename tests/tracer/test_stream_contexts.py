@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 import backtrail
 from backtrail import RunContext, semconv
-from backtrail._scope import current_position
+from backtrail._runs.scope import current_position
 from backtrail.testing import capture_spans
 from tests.tracer.receiver import receiving
 from tests.tracer.streams import attributes, count, look_up, status, stream

@@ -13,11 +13,11 @@ async def handle(query: str) -> Answer: ...
 
 import typing as _typing
 
-from ._agent_context import AgentContext
-from ._checkpoint import Checkpoint
+from ._calls.decorators import agent, run, step, tool
 from ._configure import configure, flush, shutdown
-from ._context_text import Restored
-from ._current import (
+from ._contexts.agent_context import AgentContext
+from ._contexts.context_text import Restored
+from ._contexts.current import (
     get_current_agent_context,
     get_current_client,
     get_current_run_context,
@@ -27,21 +27,21 @@ from ._current import (
     has_active_client,
     has_active_run,
 )
-from ._decorators import agent, run, step, tool
-from ._effects import generate_id, now_utc
-from ._interceptors import InterceptContext, Interceptor, InterceptResult, Phase
+from ._contexts.run_context import RunContext
+from ._contexts.step_context import StepContext
+from ._contexts.tool_context import ToolContext
+from ._interceptors.interceptors import InterceptContext, Interceptor, InterceptResult, Phase
 from ._local import init_local
-from ._run_context import RunContext
-from ._step_context import StepContext
-from ._steps import StepKind
-from ._tool_context import ToolContext
+from ._runs.effects import generate_id, now_utc
+from ._runs.steps import StepKind
+from ._state.checkpoint import Checkpoint
 from ._version import __version__
 from .errors import InterceptedError
 
 if _typing.TYPE_CHECKING:
-    from ._propagation import extract, inject
-    from ._replaying import ReplayResult
-    from ._sampling import Sampling
+    from ._delivery.sampling import Sampling
+    from ._processes.propagation import extract, inject
+    from ._replay.replaying import ReplayResult
     from .client import Client
     from .instrument import (
         instrument_anthropic,
@@ -104,11 +104,11 @@ if not _typing.TYPE_CHECKING:
         if name == "Client":
             from . import client as module
         elif name == "ReplayResult":
-            from . import _replaying as module
+            from ._replay import replaying as module
         elif name == "Sampling":
-            from . import _sampling as module
+            from ._delivery import sampling as module
         elif name in ("extract", "inject"):
-            from . import _propagation as module
+            from ._processes import propagation as module
         elif name in __all__:
             from . import instrument as module
         else:

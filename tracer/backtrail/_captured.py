@@ -12,9 +12,9 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 
 from . import semconv
-from ._clean import clean
-from ._decode import decode
-from ._span import RecordedSpan
+from ._delivery.clean import clean
+from ._payloads.decode import decode
+from ._spans.span import RecordedSpan
 from .errors import ReplayError
 
 _NAMES = (semconv.STEP_NAME, semconv.AGENT_NAME, semconv.RUN_NAME, semconv.CHECKPOINT_NAME)

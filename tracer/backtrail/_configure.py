@@ -16,29 +16,29 @@ from typing import TYPE_CHECKING, Any, get_args
 from opentelemetry.sdk.resources import Resource
 
 from . import semconv
-from ._beside import Beside
+from ._beside.beside import Beside
+from ._beside.foreign import join_provider, takes_span_processors
 from ._boundary import never_raise
-from ._capture import Capture, capture_of
-from ._content import DEFAULT_MAX_PAYLOAD_BYTES
-from ._current import get_current_client, set_current_client
+from ._contexts.current import get_current_client, set_current_client
+from ._delivery.lifetime import at_exit
+from ._delivery.limits import DEFAULT_MAX_QUEUE_BYTES, DEFAULT_MAX_SPOOL_BYTES, MIN_QUEUE_BYTES, OnFull
+from ._delivery.outlived import stop, stop_after_its_runs
 from ._endpoint import DEFAULT_ENDPOINT, checked_endpoint
-from ._foreign import join_provider, takes_span_processors
-from ._hashing import hashing_of
-from ._interceptors import Interceptor, checked
-from ._lifetime import at_exit
-from ._limits import DEFAULT_MAX_QUEUE_BYTES, DEFAULT_MAX_SPOOL_BYTES, MIN_QUEUE_BYTES, OnFull
-from ._outlived import stop, stop_after_its_runs
-from ._patches import remove_patches
-from ._recorder import Durability, Recorder, current_recorder, set_current_recorder
-from ._redaction import Redact, redaction_of
-from ._roundtrip import roundtrip
+from ._interceptors.interceptors import Interceptor, checked
+from ._payloads.capture import Capture, capture_of
+from ._payloads.content import DEFAULT_MAX_PAYLOAD_BYTES
+from ._payloads.hashing import hashing_of
+from ._payloads.redaction import Redact, redaction_of
+from ._payloads.roundtrip import roundtrip
+from ._processes.patches import remove_patches
+from ._spans.recorder import Durability, Recorder, current_recorder, set_current_recorder
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import TracerProvider
 
-    from ._sampling import Sampling
+    from ._delivery.sampling import Sampling
     from .client import Client
 
 _SECONDS_UNTIL_EXIT = 3_600.0
@@ -110,12 +110,12 @@ def configure(
     """
     arguments = dict(locals())
     # What speaks HTTP takes longer to import than everything else; a program that only imports us does without.
-    from ._delivery import OtlpDelivery
-    from ._export import INTERVAL
-    from ._exporters import batched
-    from ._processor import Processor
-    from ._sampling import Sampler, Sampling
-    from ._spool import Spool
+    from ._beside.exporters import batched
+    from ._delivery.delivery import OtlpDelivery
+    from ._delivery.export import INTERVAL
+    from ._delivery.processor import Processor
+    from ._delivery.sampling import Sampler, Sampling
+    from ._delivery.spool import Spool
     from .client import Client
 
     global _settings, _arguments

@@ -1,6 +1,6 @@
 """Where the server is: its address, checked before anything is sent there, and whether that is this computer.
 
-configure, client → **_endpoint** → _connection
+configure, client → **_endpoint** → connection
 """
 
 from ipaddress import ip_address

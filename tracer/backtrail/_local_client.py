@@ -17,10 +17,10 @@ from threading import RLock
 from typing import Any, Protocol
 
 from ._configure import configure, shutdown
-from ._current import get_current_client, has_active_client, set_current_client
-from ._lifetime import at_exit, not_at_exit
-from ._recorder import current_recorder
-from ._replaying import SETTLE_SECONDS
+from ._contexts.current import get_current_client, has_active_client, set_current_client
+from ._delivery.lifetime import at_exit, not_at_exit
+from ._replay.replaying import SETTLE_SECONDS
+from ._spans.recorder import current_recorder
 from .client import FLUSH_SECONDS, Client
 from .errors import LocalServerError, ServerNotInstalledError
 

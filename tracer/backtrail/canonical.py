@@ -3,7 +3,7 @@
     value → _codec.encode → **canonical_text → H** → step keys, input hashes, state roots
 
 Pure and free of imports beyond the standard library, because the server folds state with the same
-rules the SDK recorded it by. Everything here takes *encoded* values (see `_codec`): plain JSON, in
+rules the SDK recorded it by. Everything here takes *encoded* values (see `codec`): plain JSON, in
 which big integers, NaN, odd strings and maps with odd keys are already tagged.
 """
 

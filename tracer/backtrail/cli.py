@@ -15,8 +15,8 @@ from typing import Any, get_args
 
 from pydantic_core import to_json
 
-from backtrail._answers import Run, RunStatus, StateView
-from backtrail._codec import encode
+from backtrail._payloads.codec import encode
+from backtrail._reading.answers import Run, RunStatus, StateView
 from backtrail.client import Client
 from backtrail.errors import ApiError, BacktrailError, ServerUnreachableError
 
@@ -218,7 +218,7 @@ def _load(app: str) -> Callable[..., Any]:
 
 def _render() -> ModuleType:
     try:
-        return importlib.import_module("backtrail._render")
+        return importlib.import_module("backtrail._reading.render")
     except ModuleNotFoundError as error:
         if error.name != "rich":
             raise

@@ -17,7 +17,10 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from backtrail._answers import (
+from backtrail._calls.specs import RunSpec
+from backtrail._contexts.call_context import HandedOver
+from backtrail._endpoint import DEFAULT_ENDPOINT, checked_endpoint, is_loopback
+from backtrail._reading.answers import (
     Answer,
     Checkpoint,
     CheckpointList,
@@ -30,11 +33,8 @@ from backtrail._answers import (
     Trace,
     TraceKind,
 )
-from backtrail._call_context import HandedOver
-from backtrail._endpoint import DEFAULT_ENDPOINT, checked_endpoint, is_loopback
-from backtrail._recorder import current_recorder
-from backtrail._replaying import POLL_SECONDS, SETTLE_SECONDS, Replaying
-from backtrail._specs import RunSpec
+from backtrail._replay.replaying import POLL_SECONDS, SETTLE_SECONDS, Replaying
+from backtrail._spans.recorder import current_recorder
 from backtrail.errors import ApiError, CheckpointGapError, CheckpointNotFoundError, ServerUnreachableError
 
 TIMEOUT_SECONDS = 30.0

@@ -15,10 +15,10 @@ from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
-from ._effects import generate_id, now_utc
-from ._fields import copied, dataclass_to_type_checkers, field_defaults, read_field
-from ._lineage import Lineage
-from ._run_context import RunContext, replaced
+from ._contexts.fields import copied, dataclass_to_type_checkers, field_defaults, read_field
+from ._contexts.run_context import RunContext, replaced
+from ._runs.effects import generate_id, now_utc
+from ._runs.lineage import Lineage
 from .errors import ContextLimitError
 
 C = TypeVar("C", bound=RunContext)

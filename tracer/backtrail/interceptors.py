@@ -3,7 +3,7 @@
 from backtrail.interceptors import InterceptContext, Interceptor, InterceptResult, Phase
 """
 
-from ._interceptors import InterceptContext, Interceptor, InterceptResult, Phase
+from ._interceptors.interceptors import InterceptContext, Interceptor, InterceptResult, Phase
 from .errors import InterceptedError
 
 __all__ = ["InterceptContext", "InterceptResult", "InterceptedError", "Interceptor", "Phase"]

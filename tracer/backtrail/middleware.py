@@ -10,7 +10,7 @@ from typing import Any
 
 from ._boundary import never_raise
 from ._configure import flush
-from ._propagation import extract
+from ._processes.propagation import extract
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

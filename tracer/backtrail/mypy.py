@@ -27,12 +27,12 @@ from mypy.types import (
     get_proper_type,
 )
 
-_DECORATED = ("backtrail._decorated.Decorated", "backtrail._decorated.DecoratedAgent")
+_DECORATED = ("backtrail._calls.decorated.Decorated", "backtrail._calls.decorated.DecoratedAgent")
 _CONTEXTS = {
-    "backtrail._run_context.RunContext",
-    "backtrail._agent_context.AgentContext",
-    "backtrail._step_context.StepContext",
-    "backtrail._tool_context.ToolContext",
+    "backtrail._contexts.run_context.RunContext",
+    "backtrail._contexts.agent_context.AgentContext",
+    "backtrail._contexts.step_context.StepContext",
+    "backtrail._contexts.tool_context.ToolContext",
 }
 
 Argument = tuple[Type, ArgKind, str | None]

@@ -17,12 +17,12 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from . import semconv
 from ._boundary import never_raise
-from ._capture import Capture, capture_of
 from ._captured import CapturedSpan, CapturedSpans
-from ._content import DEFAULT_MAX_PAYLOAD_BYTES
-from ._hashing import hashing_of
-from ._recorder import Recorder, current_recorder, set_current_recorder
-from ._redaction import Redact, redaction_of
+from ._payloads.capture import Capture, capture_of
+from ._payloads.content import DEFAULT_MAX_PAYLOAD_BYTES
+from ._payloads.hashing import hashing_of
+from ._payloads.redaction import Redact, redaction_of
+from ._spans.recorder import Recorder, current_recorder, set_current_recorder
 
 FIRST_NANOSECOND = 1_700_000_000_000_000_000
 _SECOND = 1_000_000_000

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from backtrail._boundary import never_raise
-from backtrail._calls import Opening, wrap
-from backtrail._interception import INPUTS
-from backtrail._scope import current_position
-from backtrail._signature import Signature
-from backtrail._step_context import StepContext
-from backtrail._steps import StepPlan
+from backtrail._calls.calls import Opening, wrap
+from backtrail._calls.signature import Signature
+from backtrail._contexts.step_context import StepContext
+from backtrail._interceptors.interception import INPUTS
+from backtrail._runs.scope import current_position
+from backtrail._runs.steps import StepPlan
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backtrail._llm import ModelCall
-from backtrail._steps import StepPlan
+from backtrail._runs.steps import StepPlan
+from backtrail._spans.llm import ModelCall
 from backtrail.errors import ReplayError
 
 from ._client_call import ClientCall

@@ -11,8 +11,8 @@ from typing import Any
 import anthropic
 from anthropic import AnthropicError
 
-from backtrail._llm import ModelCall
-from backtrail._steps import StepKind, StepPlan
+from backtrail._runs.steps import StepKind, StepPlan
+from backtrail._spans.llm import ModelCall
 
 from ._client_call import errors_of
 from ._joined import joined_message

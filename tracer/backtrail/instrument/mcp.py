@@ -13,7 +13,7 @@ from mcp.shared import exceptions
 from pydantic import BaseModel, TypeAdapter
 
 from backtrail._boundary import never_raise
-from backtrail._steps import StepKind, StepPlan
+from backtrail._runs.steps import StepKind, StepPlan
 
 from ._client_call import ClientCall, call_as_step_async, errors_of, is_recording
 from ._patch import Method, Patch

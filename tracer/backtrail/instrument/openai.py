@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI, OpenAIError
 
-from backtrail._llm import ModelCall
-from backtrail._steps import StepKind, StepPlan
+from backtrail._runs.steps import StepKind, StepPlan
+from backtrail._spans.llm import ModelCall
 
 from ._client_call import errors_of
 from ._joined import joined_completion, joined_response

@@ -1,0 +1,4 @@
+"""Other people's spans and exporters beside ours.
+
+any OpenTelemetry library ⇄ **beside** ⇄ spans
+"""

@@ -1,0 +1,4 @@
+"""A run over threads, processes and HTTP.
+
+runs → **processes** → runs, somewhere else
+"""

@@ -1,0 +1,4 @@
+"""What the query API answers, as objects and for people's eyes.
+
+client, cli → **reading** → terminal
+"""
