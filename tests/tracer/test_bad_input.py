@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -391,3 +391,75 @@ def test_nothing_is_needed_before_configure_and_configuring_twice_changes_nothin
     finally:
         backtrail.shutdown()
     assert run("after") == "after"
+
+
+@dataclasses.dataclass
+class Node:
+    """Knows others, and is known by them, as the routes of an application and what they depend on are."""
+
+    one: Any = None
+    other: Any = None
+
+
+def shared_all_the_way_down() -> Any:
+    node: Any = Node(1, 2)
+    for _ in range(40):
+        node = Node(node, node)
+    return node
+
+
+def knows_itself_twice() -> Any:
+    node: Any = Node()
+    node.one = node.other = node
+    return node
+
+
+def holds_itself_twice() -> Any:
+    held: dict[str, Any] = {}
+    held["one"] = held["other"] = held
+    return held
+
+
+class WebRequest(Mapping[str, Any]):
+    """Can be read as a mapping, and holds the whole application, as Starlette's does."""
+
+    scope: ClassVar[dict[str, Any]] = {"method": "GET", "routes": [knows_itself_twice()], "app": object()}
+
+    def __getitem__(self, key: str) -> Any:
+        return self.scope[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.scope)
+
+    def __len__(self) -> int:
+        return len(self.scope)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "make",
+    [shared_all_the_way_down, knows_itself_twice, holds_itself_twice, WebRequest],
+    ids=lambda make: make.__name__,
+)
+def test_objects_that_lead_to_each_other_in_many_ways_are_cut_off(make: Callable[[], Any]) -> None:
+    value = make()
+
+    @backtrail.run
+    def main(given: Any) -> int:
+        return len(repr(type(given)))
+
+    with capture_spans(strict=False) as spans:
+        assert main(value) > 0
+
+    assert len(str((spans.of_kind("run")[0].attributes or {})[semconv.RUN_INPUT])) < 5 << 20
+
+
+def test_a_mapping_that_holds_a_service_is_one() -> None:
+    @backtrail.run
+    def main(request: WebRequest) -> None: ...
+
+    with capture_spans(strict=False) as spans:
+        main(WebRequest())
+
+    given = json.loads(str((spans.named("main").attributes or {})[semconv.RUN_INPUT]))
+    assert given == {"request": {"$t": "opaque", "type": f"{__name__}:WebRequest"}}
