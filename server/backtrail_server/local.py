@@ -16,7 +16,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from weakref import WeakSet
 
-import uvicorn
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
 from pydantic import ValidationError
 
@@ -25,7 +24,7 @@ from backtrail_server.app import create_guest_app
 from backtrail_server.errors import CannotStart
 from backtrail_server.folder import make_folder
 from backtrail_server.own_threads import OwnThreads
-from backtrail_server.process import KEEP_ALIVE_SECONDS, new_loop
+from backtrail_server.process import Server, new_loop, web_config
 from backtrail_server.settings import Settings, describe
 from backtrail_store import abandon_engine
 
@@ -56,7 +55,7 @@ class LocalServer:
         self._settings = settings
         self._socket = socket.create_server((HOST, 0))
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
-        self._ready: Future[uvicorn.Server] = Future()
+        self._ready: Future[Server] = Future()
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
         self._thread.start()
         try:
@@ -106,30 +105,11 @@ class LocalServer:
 
     async def _serve(self) -> None:
         app = create_guest_app(self._settings)
-        config = uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
         async with app.router.lifespan_context(app):
             self._ledger: Ledger = app.state.admission.ledger
-            await _Server(config, self._ready).serve(sockets=[self._socket])
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: "Future[uvicorn.Server]") -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready.set_result(self)
+            config = web_config(app, grace=GRACE_SECONDS, log_config=None)
+            server = Server(config, lambda: self._ready.set_result(server))
+            await server.serve(sockets=[self._socket])
 
 
 def keep_out_of_git(folder: Path) -> None:

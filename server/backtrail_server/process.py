@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -49,22 +50,26 @@ def serve(settings: Settings) -> None:
 
 async def serve_on(http_socket: socket.socket, settings: Settings) -> None:
     app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",  # entered here, so that it is left whatever happens
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    config = web_config(app, grace=GRACE_SECONDS, log_level="warning", access_log=False)
     async with app.router.lifespan_context(app):
         collect_seldom()
         server = Server(config, lambda: announce(app, settings, http_socket.getsockname()[1]))
         await server.serve(sockets=[http_socket])
+
+
+def web_config(app: FastAPI, *, grace: int, **logging: Any) -> uvicorn.Config:
+    """How a server of ours speaks HTTP, in a process of its own or in somebody else's."""
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",  # entered by whoever serves, so that it is left whatever happens
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=grace,
+        **logging,
+    )
 
 
 def announce(app: FastAPI, settings: Settings, port: int) -> None:

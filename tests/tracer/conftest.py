@@ -1,4 +1,4 @@
-"""A real server that holds two recorded runs: a whole one that failed, and one of which a span was lost."""
+"""What the SDK's tests share: captured spans, and a server that holds two recorded runs, a failed and a cut one."""
 
 import gc
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backtrail._boundary import _last_line
+from backtrail.testing import CapturedSpans, capture_spans
 from tests.factories import otlp_request
 from tests.query_api.recorded import GAP_ID, failed_run
 from tests.serving import running_server
@@ -25,6 +26,12 @@ def no_detach_line(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     gc.collect()
     assert [record.message for record in caplog.records if "detach" in record.message] == []
+
+
+@pytest.fixture
+def spans() -> Iterator[CapturedSpans]:
+    with capture_spans() as spans:
+        yield spans
 
 
 def gap_run() -> list[Span]:

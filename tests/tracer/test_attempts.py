@@ -36,12 +36,6 @@ class Flaky:
         return f"up at call {self.calls}"
 
 
-@pytest.fixture
-def spans() -> Iterator[CapturedSpans]:
-    with capture_spans() as spans:
-        yield spans
-
-
 def attempts(spans: CapturedSpans) -> list[tuple[Any, ...]]:
     """Number, status and what was made of it."""
     found = [attributes(span) for span in spans.of_kind("attempt")]

@@ -5,7 +5,7 @@ import contextvars
 import json
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import anyio
@@ -15,16 +15,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 import backtrail
 from backtrail import get_current_run_context, semconv
-from backtrail.testing import CapturedSpans, capture_spans
+from backtrail.testing import CapturedSpans
 
 TASKS = 1_000
 LEVELS = 20
-
-
-@pytest.fixture
-def spans() -> Iterator[CapturedSpans]:
-    with capture_spans() as spans:
-        yield spans
 
 
 def said(span: ReadableSpan, name: str) -> Any:

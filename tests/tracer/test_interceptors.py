@@ -80,12 +80,6 @@ class Waiting(Interceptor):
         await asyncio.sleep(0.001)
 
 
-@pytest.fixture
-def spans() -> Iterator[CapturedSpans]:
-    with capture_spans() as spans:
-        yield spans
-
-
 def program(*interceptors: Interceptor) -> Callable[..., str]:
     @backtrail.step(kind=StepKind.TOOL_CALL)
     def look_up(order_id: str, ctx: RunContext, limit: int = 3) -> str:

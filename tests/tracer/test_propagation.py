@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -18,12 +18,6 @@ from backtrail import semconv
 from backtrail._processes.baggage import MAX_BYTES, MAX_MEMBERS
 from backtrail.middleware import RunMiddleware
 from backtrail.testing import CapturedSpans, capture_spans
-
-
-@pytest.fixture
-def spans() -> Iterator[CapturedSpans]:
-    with capture_spans() as spans:
-        yield spans
 
 
 def said(span: ReadableSpan, name: str) -> Any:

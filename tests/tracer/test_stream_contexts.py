@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -155,9 +155,14 @@ def test_what_the_body_writes_is_its_own() -> None:
     assert [op["key"] for delta in deltas for op in delta["ops"]] == ["inside"]
 
 
-async def test_it_may_be_closed_by_another_task(recwarn: pytest.WarningsRecorder) -> None:
-    order: list[str] = []
+@pytest.fixture
+def order() -> list[str]:
+    """What `pages` did when it was closed."""
+    return []
 
+
+@pytest.fixture
+def pages(order: list[str]) -> Callable[[], AsyncIterator[int]]:
     @backtrail.step
     async def pages() -> AsyncIterator[int]:
         try:
@@ -167,6 +172,12 @@ async def test_it_may_be_closed_by_another_task(recwarn: pytest.WarningsRecorder
             await asyncio.sleep(0)
             order.append(look_up("cleaned"))
 
+    return pages
+
+
+async def test_it_may_be_closed_by_another_task(
+    pages: Callable[[], AsyncIterator[int]], order: list[str], recwarn: pytest.WarningsRecorder
+) -> None:
     @backtrail.run
     async def main() -> None:
         items = pages()
@@ -182,18 +193,9 @@ async def test_it_may_be_closed_by_another_task(recwarn: pytest.WarningsRecorder
     assert [str(warning.message) for warning in recwarn] == []
 
 
-async def test_what_is_dropped_half_read_is_closed_as_before_and_recorded() -> None:
-    order: list[str] = []
-
-    @backtrail.step
-    async def pages() -> AsyncIterator[int]:
-        try:
-            yield 1
-            yield 2
-        finally:
-            await asyncio.sleep(0)
-            order.append(look_up("cleaned"))
-
+async def test_what_is_dropped_half_read_is_closed_as_before_and_recorded(
+    pages: Callable[[], AsyncIterator[int]], order: list[str]
+) -> None:
     @backtrail.run
     async def main() -> None:
         async for _ in pages():

@@ -9,7 +9,7 @@ import pickle
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 from typing import Any
@@ -20,12 +20,6 @@ from opentelemetry import baggage, context
 import backtrail
 from backtrail import get_current_run_context, has_active_run, semconv
 from backtrail.testing import CapturedSpans, capture_spans
-
-
-@pytest.fixture
-def spans() -> Iterator[CapturedSpans]:
-    with capture_spans() as spans:
-        yield spans
 
 
 @backtrail.step

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from . import semconv
 from ._delivery.clean import clean
 from ._payloads.decode import decode
+from ._spans.copied import copied_as
 from ._spans.span import RecordedSpan
 from .errors import ReplayError
 
@@ -30,20 +31,7 @@ class CapturedSpan(ReadableSpan):
 
     @classmethod
     def of(cls, span: ReadableSpan) -> CapturedSpan:
-        return cls(
-            name=span.name,
-            context=span.context,
-            parent=span.parent,
-            resource=span.resource,
-            attributes=span.attributes,
-            events=span.events,
-            links=span.links,
-            kind=span.kind,
-            status=span.status,
-            start_time=span.start_time,
-            end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
-        )
+        return copied_as(cls, span)
 
     @property
     def input(self) -> Any:

@@ -42,8 +42,7 @@ if TYPE_CHECKING:
     from .client import Client
 
 _SECONDS_UNTIL_EXIT = 3_600.0
-_settings: tuple[Any, ...] | None = None
-_arguments: dict[str, Any] | None = None
+_settings: dict[str, Any] | None = None
 
 
 def is_configured() -> bool:
@@ -52,7 +51,7 @@ def is_configured() -> bool:
 
 def configured_with() -> dict[str, Any] | None:
     """The arguments of the last call, for a process that has to record in the same way."""
-    return _arguments
+    return _settings
 
 
 def configure(
@@ -118,32 +117,23 @@ def configure(
     from ._delivery.spool import Spool
     from .client import Client
 
-    global _settings, _arguments
+    global _settings
     listed = {"exporters": exporters, "span_processors": span_processors}
     if wrong := [name for name, each in listed.items() if not isinstance(each, Iterable)]:
         raise TypeError(f"{wrong[0]} is a list, not {listed[wrong[0]]!r}")
     if not isinstance(sampling, Sampling | None):
         raise TypeError(f"sampling is a Sampling, for example Sampling(rate=0.1), not {sampling!r}")
-    beside = (tracer_provider, tuple(exporters), tuple(span_processors))
     wishes = redact if redact is None or callable(redact) or isinstance(redact, str | bool) else tuple(redact)
-    named = (endpoint, service_name, api_key, service_version)
-    waiting = (max_queue_bytes, on_full, spool_dir and os.fspath(spool_dir), max_spool_bytes)
     asked = checked(interceptors)
-    settings = (
-        *named,
-        durability,
-        max_payload_bytes,
-        strict,
-        beside,
-        wishes,
-        hash_key,
-        waiting,
-        capture,
-        track_mutations,
-        strict_roundtrip,
-        sampling,
-        asked,
-    )
+    # Comparable, and fit to be handed to another process: lists as tuples, paths as text.
+    settings = {
+        **arguments,
+        "exporters": tuple(exporters),
+        "span_processors": tuple(span_processors),
+        "redact": wishes,
+        "spool_dir": spool_dir and os.fspath(spool_dir),
+        "interceptors": asked,
+    }
     if settings == _settings:
         return get_current_client()
     if durability not in get_args(Durability):
@@ -197,7 +187,7 @@ def configure(
     client = Client(endpoint, api_key)
     set_current_recorder(recorder)
     set_current_client(client)
-    _settings, _arguments = settings, arguments
+    _settings = settings
     stop_after_its_runs(previous)
     return client
 
@@ -220,14 +210,14 @@ def shutdown() -> None:
 
     A program that just ends need not call it.
     """
-    global _settings, _arguments
+    global _settings
     remove_patches()
     recorder = current_recorder()
     set_current_recorder(Recorder())
     stop(recorder)
     roundtrip.is_on = False
     set_current_client(None)
-    _settings = _arguments = None
+    _settings = None
 
 
 def _traces_endpoint(endpoint: str | None) -> str:

@@ -1,6 +1,6 @@
 """One text for one value: what every hash in Backtrail is taken over, on both sides of the wire.
 
-    value → _codec.encode → **canonical_text → H** → step keys, input hashes, state roots
+    value → codec.encode → **canonical_text → H** → step keys, input hashes, state roots
 
 Pure and free of imports beyond the standard library, because the server folds state with the same
 rules the SDK recorded it by. Everything here takes *encoded* values (see `codec`): plain JSON, in

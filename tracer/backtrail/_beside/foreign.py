@@ -26,6 +26,7 @@ from backtrail._payloads.codec import type_name
 from backtrail._payloads.redacted_spans import bare_span, redacted_span
 from backtrail._runs.run import active_runs
 from backtrail._runs.scope import current_position
+from backtrail._spans.copied import copied
 from backtrail._spans.recorder import Recorder, current_recorder
 from backtrail._spans.span import SCOPE
 
@@ -88,7 +89,7 @@ def _lineage_of(span: ReadableSpan) -> Mapping[str, AttributeValue]:
 def _stamped(span: ReadableSpan) -> ReadableSpan:
     if semconv.TASK_ID in (span.attributes or {}):
         return span
-    return _copy(span, attributes={**_lineage_of(span), **(span.attributes or {})})
+    return copied(span, attributes={**_lineage_of(span), **(span.attributes or {})})
 
 
 def _is_withheld(recorder: Recorder) -> bool:
@@ -104,26 +105,7 @@ def _recorder_of(span: ReadableSpan) -> Recorder:
 
 def _with_resource(span: ReadableSpan, resource: Resource) -> ReadableSpan:
     """A span of our own provider, which was made for the resource of the first `configure()`."""
-    return span if span.resource is resource else _copy(span, resource=resource)
-
-
-def _copy(
-    span: ReadableSpan, *, resource: Resource | None = None, attributes: Mapping[str, AttributeValue] | None = None
-) -> ReadableSpan:
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource if resource is None else resource,
-        attributes=span.attributes if attributes is None else attributes,
-        events=span.events,
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
-    )
+    return span if span.resource is resource else copied(span, resource=resource)
 
 
 _joining = threading.Lock()

@@ -16,6 +16,7 @@ from opentelemetry.trace.status import Status
 from backtrail import semconv
 from backtrail._payloads.codec import is_clean
 from backtrail._payloads.content import digests_text
+from backtrail._spans.copied import copied
 
 _MENDED = "invalid text"
 
@@ -31,20 +32,15 @@ def clean(span: ReadableSpan) -> ReadableSpan:
         added[semconv.FLAGGED] = _MENDED
     elif not added:
         return span
-    is_mended = semconv.FLAGGED in added
-    return ReadableSpan(
-        name=_text(span.name) if is_mended else span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
+    if semconv.FLAGGED not in added:
+        return copied(span, attributes={**attributes, **added})
+    return copied(
+        span,
+        name=_text(span.name),
         attributes={**attributes, **added},
-        events=[_event(event) for event in span.events] if is_mended else span.events,
-        links=[Link(link.context, _mended(link.attributes or {})) for link in span.links] if is_mended else span.links,
-        kind=span.kind,
-        status=_status(span.status) if is_mended else span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
+        events=[_event(event) for event in span.events],
+        links=[Link(link.context, _mended(link.attributes or {})) for link in span.links],
+        status=_status(span.status),
     )
 
 

@@ -1,6 +1,6 @@
 """Finished spans as the bytes of one request: what waits, is sent, is kept on disk, and is counted when it is lost.
 
-    queue → clean → **Parcel** → delivery, _spool
+    queue → clean → **Parcel** → delivery, spool
 
 A parcel is an OTLP request by itself, and parcels joined end to end are one as well: protobuf adds their lists up.
 What is in one can be read out of its bytes again, so nothing else has to be kept with it.

@@ -1,6 +1,6 @@
 """Generators between their interceptors: asked at the first item, told at the end.
 
-    _calls.wrap → **guard** → Interception → user's function, generator or async generator
+    wrap → **guard** → Interception → user's function, generator or async generator
 
 What is closed early, or dropped, is told to nobody, as what is cancelled. The result of a function that returns a
 stream is the stream itself: that is told when it is handed over.

@@ -1,6 +1,6 @@
 """Interceptors: the user's own code before and after every run, agent and step, with the right to say no.
 
-    configure(interceptors=…), @run, @agent → **Interceptor** ← _interception asks
+    configure(interceptors=…), @run, @agent → **Interceptor** ← interception asks
 
 What holds is decided by where a call stands: those of `configure()`, then those of each run and agent around it, from
 the outside in. They are asked in this order before the call, and in the opposite order after it.

@@ -1,6 +1,6 @@
 """What of an encoded value is recorded, and its text: nothing confidential, nothing that is too long.
 
-    _codec.encode → **recorded** → hash, payload text → span
+    codec.encode → **recorded** → hash, payload text → span
 
 This is on the way of every step, so the ordinary value is written once, searched once, and found to be fine.
 """

@@ -15,6 +15,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link
 from opentelemetry.trace.status import Status
 
+from backtrail._spans.copied import copied
+
 from .capture import is_word
 from .redaction import Redaction
 
@@ -30,37 +32,16 @@ def redacted_span(span: ReadableSpan, redaction: Redaction) -> ReadableSpan:
     is_same = name == span.name and attributes is own and status is span.status
     if is_same and all(map(operator.is_, events, seen)) and all(map(operator.is_, links, linked)):
         return span
-    return ReadableSpan(
-        name=name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes=attributes,
-        events=events,
-        links=links,
-        kind=span.kind,
-        status=status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
-    )
+    return copied(span, name=name, attributes=attributes, events=events, links=links, status=status)
 
 
 def bare_span(span: ReadableSpan) -> ReadableSpan:
     """The span without what was said: for capture="metadata"."""
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
+    return copied(
+        span,
         attributes=_without_words(span.attributes),
         events=[Event(event.name, _without_words(event.attributes), event.timestamp) for event in span.events],
-        links=span.links,
-        kind=span.kind,
         status=Status(span.status.status_code),
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
     )
 
 

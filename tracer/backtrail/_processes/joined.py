@@ -21,10 +21,10 @@ from backtrail._calls.block import Block
 from backtrail._contexts.agent_context import AgentContext
 from backtrail._contexts.done import DONE, Done
 from backtrail._contexts.run_context import RunContext
-from backtrail._delivery.outlived import run_ended
 from backtrail._interceptors.interceptors import Interceptor
 from backtrail._runs.agent_info import PlannedAgent
 from backtrail._runs.run import RunInfo, RunRuntime, active_runs
+from backtrail._runs.runs import let_go
 from backtrail._runs.scope import Position, Scope, current_position
 from backtrail._spans.recorder import Recorder, current_recorder, new_process
 from backtrail._spans.span import RecordedSpan
@@ -86,10 +86,7 @@ class JoinedRuntime(RunRuntime):
                 else:
                     agent.finish_failed(error)
         self.status = "completed" if error is None else "failed"
-        tasks.leave_loops(self.loops)
-        if self.recorder.durability != "async":
-            self.recorder.flush(5.0)
-        run_ended(self.recorder)
+        let_go(self)
 
     def fail(self, error: BaseException) -> Done:
         """Only this part of the run: whether the whole run fails is the caller's to say."""

@@ -242,7 +242,7 @@ class RunRuntime:
         return agents.plan_agent(detached_position(), name)
 
     def is_entrance(self, position: Position) -> bool:
-        """Whether a run that starts here is a part of this one. Only where another process called: see _joined."""
+        """Whether a run that starts here is a part of this one. Only where another process called: see joined."""
         return False
 
     def is_top_agent(self, agent: AgentContext) -> bool:

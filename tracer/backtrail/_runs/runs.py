@@ -201,6 +201,11 @@ def _end(runtime: RunRuntime, status: str, ending: dict[str, Any]) -> None:
             cost_usd=totals.cost_usd,
         )
     runtime.remembered.keep(runtime)
+    let_go(runtime)
+
+
+def let_go(runtime: RunRuntime) -> None:
+    """The run is over, or this process's part in it: its event loops and settings are no longer needed for it."""
     tasks.leave_loops(runtime.loops)
     if runtime.recorder.durability != "async":
         runtime.recorder.flush(5.0)

@@ -97,7 +97,6 @@ class StepPlan:
         self.span_kind = SpanKind.CLIENT if self.kind in _CLIENT_KINDS else SpanKind.INTERNAL
         self._name_text = json_string(name)
         self._version_text = "null" if version is None else json_string(version)
-        self._loose: dict[str, str] = {}
         self.attributes: dict[str, Any] = {
             semconv.KIND: "step",
             semconv.STEP_NAME: name,

@@ -51,7 +51,7 @@ def new_process() -> str:
 
 
 class SpanSink(Protocol):
-    """What takes finished spans; `_processor.Processor` in a program, a list in tests.
+    """What takes finished spans; `Processor` in a program, a list in tests.
 
     A sink may stand before another, to hold spans back or to show them to somebody else: it hands everything on, and
     has the other as its attribute `inner`.

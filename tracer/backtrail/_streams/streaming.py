@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from backtrail import _late
 from backtrail._boundary import never_raise
@@ -25,18 +25,6 @@ if TYPE_CHECKING:
 _resuming = never_raise("going on with a stream")
 _keeping = never_raise("recording an item of a stream")
 _closing = never_raise("ending the recording of a stream")
-
-
-class Recording(Protocol):
-    """What goes on around a stream's body."""
-
-    def resume(self) -> None: ...
-    def give(self, item: Any) -> None: ...
-    def survived(self) -> None: ...
-    def end(self, result: Any = None, closed_by: ClosedBy = "end") -> None: ...
-    def fail(self, error: BaseException) -> None: ...
-    def settle(self) -> None: ...
-    async def settle_async(self) -> None: ...
 
 
 class NotRecorded:
@@ -152,6 +140,9 @@ class Streaming:
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         if self._is_open and not is_finalizing():
             self._leave("consumer", None, None)
+
+
+Recording = NotRecorded | Streaming
 
 
 def _acknowledge(activity: Activity) -> None:

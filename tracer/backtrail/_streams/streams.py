@@ -1,6 +1,6 @@
 """Functions that give items one by one: generators, async generators, and functions that return a stream.
 
-    _calls.wrap → **which kind, and what a call of it gives** → streaming → consumer
+    wrap → **which kind, and what a call of it gives** → streaming → consumer
 
 A call is named and numbered where it is made; its span starts with the first item that is asked for. What nobody
 begins to read leaves nothing. A function with `stream=True` runs at its call, so its span starts there.

@@ -1,6 +1,6 @@
 """One call of a client as a step: inputs and answer as data, so that any version can give it back.
 
-    wrapped method → **ClientCall** → _calls.wrap → step → the original method
+    wrapped method → **ClientCall** → wrap → step → the original method
 
 The step's result is what the service answered, as plain JSON; the caller gets the client's own type, made by the
 client's own code, live or from the record. Clients, keys and timeouts are no inputs.
