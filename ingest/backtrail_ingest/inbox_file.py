@@ -69,6 +69,19 @@ class Damaged:
     span_count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A request that the store refused for good, without its bytes."""
+
+    id: int
+    project: str
+    received_unix_nano: int
+    quarantined_unix_nano: int
+    span_count: int
+    size: int
+    reason: str
+
+
 class InboxFile:
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
@@ -208,6 +221,10 @@ class InboxFile:
 
     def quarantine_reasons(self) -> list[str]:
         return [row[0] for row in self._connection.execute("SELECT reason FROM quarantine ORDER BY id DESC LIMIT 10")]
+
+    def quarantined(self) -> list[Quarantined]:
+        columns = ", ".join(Quarantined.__dataclass_fields__)
+        return [Quarantined(*row) for row in self._connection.execute(f"SELECT {columns} FROM quarantine ORDER BY id")]
 
     def checkpoint(self) -> None:
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

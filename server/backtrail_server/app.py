@@ -17,6 +17,7 @@ import backtrail_ingest
 import backtrail_query
 import backtrail_query.errors
 from backtrail_ingest import Admission, GrpcReceiver, Inbox, Ledger, open_inbox, running_writer
+from backtrail_server import admin
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
 from backtrail_server.memory import giving_memory_back
 from backtrail_server.pricing import learning_prices
@@ -84,6 +85,7 @@ def app_living(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
     )
     app.router.routes.extend(backtrail_ingest.create_router().routes)
     app.include_router(backtrail_query.create_router())
+    app.include_router(admin.create_router())
     backtrail_query.errors.install(app)
     return app
 

@@ -1,4 +1,7 @@
-"""Why the process cannot start. The message is one sentence for the person who started it; the exit code is 2."""
+"""Why the process cannot start, or a command cannot be done.
+
+The message is one sentence for the person at the terminal; the exit code is 2.
+"""
 
 
 class CannotStart(Exception):
@@ -11,3 +14,7 @@ class DataFolderInUse(CannotStart):
 
 class DataFolderNotWritable(CannotStart):
     """The data folder cannot be made or written."""
+
+
+class CommandFailed(Exception):
+    """The server's answer to a command: what it was asked for is not possible, and why."""

@@ -43,6 +43,20 @@ def owned_folder(folder: Path) -> Iterator[Path]:
         yield folder
 
 
+def is_owned(folder: Path) -> bool:
+    """True while some process, this one too, owns the folder."""
+    try:
+        lock = (folder / "lock").open("a+")
+    except OSError as error:
+        raise DataFolderNotWritable(f"the data folder {folder} cannot be written: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextmanager
 def kept_from_children(lock: TextIO) -> Iterator[None]:
     """A forked child that outlives its parent must not own the folder on."""

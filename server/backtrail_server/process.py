@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from backtrail_ingest.ports import listening_socket
 from backtrail_server.app import create_app
+from backtrail_server.control import serving_control
 from backtrail_server.memory import collect_seldom, keep_freed_memory
 from backtrail_server.settings import Settings
 
@@ -54,7 +55,8 @@ async def serve_on(http_socket: socket.socket, settings: Settings) -> None:
     async with app.router.lifespan_context(app):
         collect_seldom()
         server = Server(config, lambda: announce(app, settings, http_socket.getsockname()[1]))
-        await server.serve(sockets=[http_socket])
+        async with serving_control(app, settings.data):
+            await server.serve(sockets=[http_socket])
 
 
 def web_config(app: FastAPI, *, grace: int, **logging: Any) -> uvicorn.Config:

@@ -9,7 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from backtrail_ingest import Ledger, open_inbox
-from backtrail_server.cli import SERVE_FLAGS, main, parser
+from backtrail_server.cli import main, parser
+from backtrail_server.commands.serve import SERVE_FLAGS
 from backtrail_server.settings import Settings
 from tests.factories import plain_span
 from tests.ingest.conftest import envelope_of

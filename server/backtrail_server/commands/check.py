@@ -1,28 +1,28 @@
-"""`migrate` and `check`: the same parts as the server's, opened for a moment while no server owns the folder.
+"""backtrail-server check: say what is there and whether it works, while no server owns the folder.
 
-cli → **checkup** → folder, store, inbox file
+cli → **check** → folder, store, inbox file
 """
 
 import platform
 import sqlite3
+from argparse import Namespace
 from importlib.metadata import version
 
 from backtrail_ingest.inbox_file import InboxFile
+from backtrail_server.flags import STORE_FLAGS, Commands, add_flags
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
 from backtrail_server.settings import Settings
-from backtrail_store import open_store
 
 
-def migrate(settings: Settings) -> int:
-    with owned_folder(settings.data) as folder:
-        keep_temporary_files_in(folder)
-        with open_store(settings.store_dsn) as store:
-            applied = store.migrate()
-    print("\n".join(f"applied {name}" for name in applied) or "nothing to apply: the schema is current")
-    return 0
+def add_to(commands: Commands) -> None:
+    parser = commands.add_parser("check", help="say what is there and whether it works")
+    parser.set_defaults(run=run)
+    add_flags(parser, STORE_FLAGS)
 
 
-def check(settings: Settings) -> int:
+def run(settings: Settings, options: Namespace) -> int:
+    from backtrail_store import open_store
+
     print(f"backtrail-server {version('backtrail-server')}, Python {platform.python_version()}")
     print(f"SQLite {sqlite3.sqlite_version}, chDB {version('chdb')}")
     with owned_folder(settings.data) as folder:

@@ -1,0 +1,16 @@
+"""What an administrator asks of a running server, a module each.
+
+commands → control → **admin** → inbox, store
+"""
+
+from fastapi import APIRouter
+
+from backtrail_server.admin import quarantine
+
+
+def create_router() -> APIRouter:
+    """All administrative endpoints; the app keeps `inbox` and `store` in its state."""
+    router = APIRouter()
+    for part in (quarantine,):
+        router.include_router(part.router)
+    return router
