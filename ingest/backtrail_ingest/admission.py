@@ -42,7 +42,7 @@ class Admission:
         self._inbox = inbox
         self._bytes_in_flight = 0
         self._rewriting = asyncio.Lock()
-        self._seen: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str, bytes], None] = OrderedDict()
 
     @contextmanager
     def room(self) -> Iterator["Room"]:
@@ -61,15 +61,15 @@ class Admission:
     async def receive(self, project: str, body: bytes) -> Receipt:
         """Returns when every span that the receipt does not name is safe on disk."""
         request = inspect(body) or await self._rewrite(body)
-        if request.span_count:
+        if request.item_count:
             envelope = Envelope.around(request, project=project, received_unix_nano=time.time_ns())
             if self._is_repeated(envelope):
-                self.ledger.repeated(envelope.span_count)
+                self.ledger.repeated(request.signal, envelope.item_count)
             else:
                 await self._inbox.append(envelope)
                 self._remember(envelope)
         for reason, count in request.faults.counts.items():
-            self.ledger.rejected(reason, count)
+            self.ledger.rejected(request.signal, reason, count)
         return receipt_of(request.faults)
 
     async def _rewrite(self, body: bytes) -> InspectedRequest:
@@ -78,14 +78,14 @@ class Admission:
             return await asyncio.to_thread(rewrite, body)
 
     def _is_repeated(self, envelope: Envelope) -> bool:
-        key = (envelope.project, envelope.digest)
+        key = (envelope.project, envelope.signal.name, envelope.digest)
         if key not in self._seen:
             return False
         self._seen.move_to_end(key)
         return True
 
     def _remember(self, envelope: Envelope) -> None:
-        self._seen[envelope.project, envelope.digest] = None
+        self._seen[envelope.project, envelope.signal.name, envelope.digest] = None
         if len(self._seen) > REMEMBERED_REQUESTS:
             self._seen.popitem(last=False)
 

@@ -20,6 +20,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from backtrail_ingest.errors import UndecodableRequest
+from backtrail_ingest.signals import TRACES, Signal
 from backtrail_ingest.wire import SlicedRequest
 
 NAME_SHOWN = 100
@@ -52,24 +53,25 @@ class Faults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectedRequest:
-    """A body the store can take, how many spans it holds, and what was wrong with those that were left out."""
+    """A body the store can take, how many spans or log records it holds, and what was wrong with those left out."""
 
     body: bytes
-    span_count: int
+    item_count: int
+    signal: Signal = TRACES
     faults: Faults = field(default_factory=Faults)
 
 
 def rewrite(body: bytes) -> InspectedRequest:
     faults = Faults()
-    span_count = 0
+    item_count = 0
     try:
         request: ExportTraceServiceRequest = SlicedRequest.FromString(body)
         for resource_spans in request.resource_spans:
             flatten_resource_spans(resource_spans, faults)
-            span_count += sum(len(scope_spans.spans) for scope_spans in resource_spans.scope_spans)
+            item_count += sum(len(scope_spans.spans) for scope_spans in resource_spans.scope_spans)
     except (DecodeError, UnicodeDecodeError) as error:
         raise UndecodableRequest(f"{len(body)} bytes are not an ExportTraceServiceRequest: {error}") from error
-    return InspectedRequest(body=request.SerializeToString(), span_count=span_count, faults=faults)
+    return InspectedRequest(body=request.SerializeToString(), item_count=item_count, faults=faults)
 
 
 def flatten_resource_spans(resource_spans: ResourceSpans, faults: Faults) -> None:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 from backtrail_ingest.backlog import Backlog, Choice
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import InboxFull
-from backtrail_ingest.inbox_file import Entry, InboxFile
+from backtrail_ingest.inbox_file import Entry, InboxFile, items_of
 from backtrail_ingest.inbox_orders import (
     Append,
     Ask,
@@ -91,12 +91,11 @@ class Inbox:
 
     def delete(self, entries: Sequence[Entry]) -> None:
         """The store has these consecutive entries on its disk."""
-        span_count = sum(entry.envelope.span_count for entry in entries)
-        self._orders.put(Delete(entries[0].id, entries[-1].id, span_count))
+        self._orders.put(Delete(entries[0].id, entries[-1].id, items_of(entries)))
 
     def quarantine(self, entry: Entry, reason: str) -> None:
         """The store will never take this one: it stays on our disk, out of the way, with the reason."""
-        self._orders.put(Quarantine(entry.id, entry.envelope.span_count, reason))
+        self._orders.put(Quarantine(entry.id, items_of([entry]), reason))
 
     def ask(self, question: Callable[[InboxFile], T]) -> T:
         """What the file says, asked on its own connection."""
@@ -125,7 +124,7 @@ class Inbox:
             logger.error("%s", self.trouble)
         self._backlog = Backlog(self._file, max_held_bytes=self._held_bytes)
         counts = self._file.counts()
-        self._ledger.found(waiting=counts.waiting_spans, quarantined=counts.quarantined_spans)
+        self._ledger.found(waiting=counts.waiting, quarantined=counts.quarantined)
 
     def _next_orders(self) -> list[Order]:
         orders: list[Order] = []
@@ -195,13 +194,12 @@ class Inbox:
         for order in self._owed:
             match order:
                 case Delete():
-                    self._ledger.stored(order.span_count)
+                    self._ledger.stored(order.items)
                 case Quarantine():
-                    self._ledger.quarantined(order.span_count)
+                    self._ledger.quarantined(order.items)
         self._owed.clear()
-        for row in choice.damaged:
-            self._ledger.quarantined(row.span_count)
-        self._ledger.kept(sum(entry.envelope.span_count for entry in arriving))
+        self._ledger.quarantined(items_of(choice.damaged))
+        self._ledger.kept(items_of(arriving))
 
     def _require_free_disk(self, appends: Sequence[Append]) -> None:
         """Deleting takes room too: a disk that is quite full could not even be emptied."""

@@ -8,7 +8,8 @@ connections write and checkpoint at the same moment. Every function here runs in
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,23 +17,30 @@ from typing import Self
 
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import InboxUnusable
+from backtrail_ingest.signals import SIGNALS, TRACES, Signal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PAGE_BYTES = 65536
 CHECKPOINT_PAGES = 512  # 32 MiB of WAL: short enough to lose little to a flipped bit, long enough to merge writes
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS inbox (
-    id INTEGER PRIMARY KEY, project TEXT NOT NULL, received_unix_nano INTEGER NOT NULL, span_count INTEGER NOT NULL,
-    sha256 BLOB NOT NULL, size INTEGER NOT NULL, packed BLOB NOT NULL);
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, received_unix_nano INTEGER NOT NULL, item_count INTEGER NOT NULL,
+    sha256 BLOB NOT NULL, size INTEGER NOT NULL, packed BLOB NOT NULL, signal TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS in_flight (first_id INTEGER NOT NULL, last_id INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS quarantine (
-    id INTEGER PRIMARY KEY, project TEXT NOT NULL, received_unix_nano INTEGER NOT NULL, span_count INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, received_unix_nano INTEGER NOT NULL, item_count INTEGER NOT NULL,
     sha256 BLOB NOT NULL, size INTEGER NOT NULL, packed BLOB NOT NULL,
-    quarantined_unix_nano INTEGER NOT NULL, reason TEXT NOT NULL);
+    quarantined_unix_nano INTEGER NOT NULL, reason TEXT NOT NULL, signal TEXT NOT NULL);
+"""
+FROM_VERSION_1 = """
+ALTER TABLE inbox RENAME COLUMN span_count TO item_count;
+ALTER TABLE inbox ADD COLUMN signal TEXT NOT NULL DEFAULT 'traces';
+ALTER TABLE quarantine RENAME COLUMN span_count TO item_count;
+ALTER TABLE quarantine ADD COLUMN signal TEXT NOT NULL DEFAULT 'traces';
 """
 READ = """
-SELECT id, project, received_unix_nano, span_count, sha256, size, packed
+SELECT id, project, received_unix_nano, item_count, sha256, size, packed, signal
 FROM inbox WHERE id BETWEEN ? AND ? ORDER BY id
 """
 
@@ -56,9 +64,9 @@ class Entry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxCounts:
     waiting_requests: int
-    waiting_spans: int
+    waiting: Counter[Signal]
     quarantined_requests: int
-    quarantined_spans: int
+    quarantined: Counter[Signal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,17 @@ class Damaged:
     """A row whose request no longer is what was received."""
 
     id: int
-    span_count: int
+    signal: Signal
+    item_count: int
+
+
+def items_of(rows: Iterable[Entry | Damaged]) -> Counter[Signal]:
+    """How many spans and how many log records."""
+    items: Counter[Signal] = Counter()
+    for row in rows:
+        of = row.envelope if isinstance(row, Entry) else row
+        items[of.signal] += of.item_count
+    return items
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +95,8 @@ class Quarantined:
     project: str
     received_unix_nano: int
     quarantined_unix_nano: int
-    span_count: int
+    signal: str
+    item_count: int
     size: int
     reason: str
 
@@ -103,6 +122,8 @@ class InboxFile:
             raise InboxUnusable(
                 f"the inbox {path} has version {version}, this Backtrail knows {SCHEMA_VERSION}: start the newer one"
             )
+        if version == 1:
+            self._connection.executescript(f"BEGIN; {FROM_VERSION_1} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         self._connection.executescript(SCHEMA)
         execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
@@ -159,15 +180,16 @@ class InboxFile:
     def append(self, entry: Entry) -> None:
         envelope = entry.envelope
         self._connection.execute(
-            "INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO inbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 entry.id,
                 envelope.project,
                 envelope.received_unix_nano,
-                envelope.span_count,
+                envelope.item_count,
                 envelope.digest,
                 entry.size,
                 envelope.packed,
+                envelope.signal.name,
             ),
         )
 
@@ -175,19 +197,24 @@ class InboxFile:
         """Rows in the order received, at least one, as long as they stay within `max_bytes`."""
         total = 0
         with closing(self._connection.execute(READ, (first_id, last_id))) as rows:
-            for id_, project, received_unix_nano, span_count, digest, size, packed in rows:
+            for id_, project, received_unix_nano, item_count, digest, size, packed, signal in rows:
                 total += size
                 if max_bytes is not None and total > max_bytes and total > size:
                     return
+                known = SIGNALS.get(signal, TRACES)
                 envelope = Envelope.unpacked(
                     project=project,
+                    signal=known,
                     received_unix_nano=received_unix_nano,
-                    span_count=span_count,
+                    item_count=item_count,
                     digest=digest,
                     size=size,
                     packed=packed,
                 )
-                yield Damaged(id_, span_count) if envelope is None else Entry(id_, envelope)
+                if envelope is None or signal not in SIGNALS:
+                    yield Damaged(id_, known, item_count)
+                else:
+                    yield Entry(id_, envelope)
 
     def delete(self, first_id: int, last_id: int) -> None:
         self._connection.execute("DELETE FROM inbox WHERE id BETWEEN ? AND ?", (first_id, last_id))
@@ -198,7 +225,8 @@ class InboxFile:
         self.delete(id_, id_)
         if row is not None:
             self._connection.execute(
-                "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, time.time_ns(), reason)
+                "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row[:-1], time.time_ns(), reason, row[-1]),
             )
 
     def set_in_flight(self, first_id: int, last_id: int) -> None:
@@ -211,13 +239,23 @@ class InboxFile:
         return None if row is None else (int(row[0]), int(row[1]))
 
     def counts(self) -> InboxCounts:
-        row = self._connection.execute(
-            "SELECT (SELECT count(*) FROM inbox), (SELECT coalesce(sum(span_count), 0) FROM inbox),"
-            " (SELECT count(*) FROM quarantine), (SELECT coalesce(sum(span_count), 0) FROM quarantine)"
-        ).fetchone()
+        waiting_requests, waiting = self._count("inbox")
+        quarantined_requests, quarantined = self._count("quarantine")
         return InboxCounts(
-            waiting_requests=row[0], waiting_spans=row[1], quarantined_requests=row[2], quarantined_spans=row[3]
+            waiting_requests=waiting_requests,
+            waiting=waiting,
+            quarantined_requests=quarantined_requests,
+            quarantined=quarantined,
         )
+
+    def _count(self, table: str) -> tuple[int, Counter[Signal]]:
+        requests = 0
+        items: Counter[Signal] = Counter()
+        rows = self._connection.execute(f"SELECT signal, count(*), sum(item_count) FROM {table} GROUP BY signal")
+        for signal, count, total in rows:
+            requests += count
+            items[SIGNALS.get(signal, TRACES)] += total
+        return requests, items
 
     def quarantine_reasons(self) -> list[str]:
         return [row[0] for row in self._connection.execute("SELECT reason FROM quarantine ORDER BY id DESC LIMIT 10")]

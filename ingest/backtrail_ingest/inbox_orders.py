@@ -5,12 +5,14 @@ admission, writer → **inbox_orders** → inbox → inbox_file
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.inbox_file import Entry, InboxFile
+from backtrail_ingest.signals import Signal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +30,7 @@ class Delete:
 
     first_id: int
     last_id: int
-    span_count: int
+    items: Counter[Signal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Quarantine:
     """The store will never have this one."""
 
     id: int
-    span_count: int
+    items: Counter[Signal]
     reason: str
 
 

@@ -24,9 +24,9 @@ def inspect(body: bytes) -> InspectedRequest | None:
         raise UndecodableRequest(f"{len(body)} bytes are not an ExportTraceServiceRequest: {error}") from error
     if body and not request.resource_spans:
         raise UndecodableRequest(f"{len(body)} bytes hold no resource_spans: they are not an ExportTraceServiceRequest")
-    span_count = count_whole_spans(request)
-    if span_count is not None and is_flat(request, len(body)):
-        return InspectedRequest(body=body, span_count=span_count)
+    item_count = count_whole_spans(request)
+    if item_count is not None and is_flat(request, len(body)):
+        return InspectedRequest(body=body, item_count=item_count)
     return None
 
 

@@ -68,7 +68,7 @@ class LocalServer:
     def settle(self, timeout: float) -> None:
         """Waits until what was acknowledged is readable too."""
         deadline = time.monotonic() + timeout
-        while self._ledger.spans.waiting and time.monotonic() < deadline:
+        while self._ledger.waiting and time.monotonic() < deadline:
             time.sleep(SETTLE_PAUSE)
 
     def stop(self, timeout: float) -> None:

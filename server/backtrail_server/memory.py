@@ -46,11 +46,11 @@ async def _give_back_when_idle(ledger: Ledger) -> None:
     before = 0
     while True:
         await asyncio.sleep(IDLE_SECONDS)
-        spans = ledger.spans
-        if spans.received == before != given_back_at and not spans.waiting:
+        received = ledger.received
+        if received == before != given_back_at and not ledger.waiting:
             await asyncio.to_thread(_call_glibc, "malloc_trim", 0)
             given_back_at = before
-        before = spans.received
+        before = received
 
 
 def _call_glibc(name: str, *arguments: int) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import sqlite3
 from concurrent.futures import wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from backtrail_ingest import Inbox, Ledger, open_inbox
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import InboxFull, InboxUnusable
 from backtrail_ingest.inbox_file import Entry, InboxFile
+from backtrail_ingest.signals import LOGS, TRACES
 from tests.factories import plain_span, span_id
 from tests.ingest.conftest import InboxFolder, envelope_of, until
 
@@ -152,8 +154,43 @@ async def test_a_request_damaged_on_disk_goes_to_quarantine_and_its_neighbours_a
         counts = inbox.ask(InboxFile.counts)
 
     assert [entry.id for entry in entries] == [1, 3]
-    assert (counts.waiting_spans, counts.quarantined_spans) == (2, 1)
+    assert (counts.waiting[TRACES], counts.quarantined[TRACES]) == (2, 1)
     assert (ledger.spans.received, ledger.spans.waiting, ledger.spans.quarantined) == (3, 2, 1)
+
+
+async def test_an_inbox_written_before_there_were_logs_is_read_on(inbox_folder: InboxFolder, ledger: Ledger) -> None:
+    envelope = envelope_of(plain_span())
+    with inbox_folder.opened() as inbox:
+        await inbox.append(envelope)
+    with sqlite3.connect(inbox_folder.path) as connection:
+        connection.executescript(
+            "ALTER TABLE inbox RENAME COLUMN item_count TO span_count; ALTER TABLE inbox DROP COLUMN signal;"
+            "ALTER TABLE quarantine RENAME COLUMN item_count TO span_count; ALTER TABLE quarantine DROP COLUMN signal;"
+            "PRAGMA user_version=1"
+        )
+    connection.close()
+
+    with inbox_folder.opened(ledger) as inbox:
+        [entry] = inbox.take(MIB).result(5)
+
+    assert entry.envelope == envelope
+    assert (ledger.spans.waiting, ledger.log_records.waiting) == (1, 0)
+
+
+async def test_spans_and_log_records_are_counted_apart(inbox_folder: InboxFolder, ledger: Ledger) -> None:
+    spans = envelope_of(plain_span())
+    with inbox_folder.opened() as inbox:
+        await inbox.append(spans)
+        await inbox.append(replace(spans, signal=LOGS, item_count=3))
+
+    with inbox_folder.opened(ledger) as inbox:
+        entries = inbox.take(MIB).result(5)
+        assert (ledger.spans.waiting, ledger.log_records.waiting) == (1, 3)
+        inbox.quarantine(entries[1], "refused")
+        inbox.delete(entries[:1])
+        until(lambda: ledger.waiting == 0)
+
+    assert (ledger.spans.stored, ledger.log_records.stored, ledger.log_records.quarantined) == (1, 0, 3)
 
 
 async def test_an_unreadable_file_is_put_aside_and_the_inbox_starts_afresh(inbox_folder: InboxFolder) -> None:

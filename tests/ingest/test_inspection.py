@@ -95,7 +95,7 @@ def test_a_faulty_span_is_left_out_and_named_and_the_rest_is_kept() -> None:
     found = inspected(request.SerializeToString())
 
     assert found.body == otlp_request(good).SerializeToString()
-    assert found.span_count == 1
+    assert found.item_count == 1
     assert found.faults.named == [
         "span 'short trace': trace_id of 15 bytes (5b8efff798038103d269b633813fc6), wanted 16 bytes, not all zero",
         "span 'zero trace': trace_id of 16 bytes (00000000000000000000000000000000), wanted 16 bytes, not all zero",
@@ -132,7 +132,7 @@ def test_what_is_no_trace_request_is_refused(body: bytes) -> None:
 
 
 def test_an_empty_request_is_a_request() -> None:
-    assert inspected(b"").span_count == 0
+    assert inspected(b"").item_count == 0
 
 
 def nested_arrays(depth: int) -> bytes:

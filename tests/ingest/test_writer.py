@@ -4,6 +4,7 @@ from backtrail_ingest import Ledger, running_writer
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.flatten import InspectedRequest
 from backtrail_ingest.inbox_file import InboxFile
+from backtrail_ingest.signals import TRACES
 from backtrail_ingest.writer import batch_of
 from backtrail_store import Batch, Store, StoreUnavailable
 from tests.factories import TRACE_ID, plain_span, span_id
@@ -18,7 +19,7 @@ def stored_names(store: Store) -> list[str]:
 
 def poison(number: int) -> Envelope:
     """Passes no door of ours; stands for whatever the engine will refuse some day."""
-    garbage = InspectedRequest(body=bytes([0xFF, number]), span_count=1)
+    garbage = InspectedRequest(body=bytes([0xFF, number]), item_count=1)
     return Envelope.around(garbage, project="default", received_unix_nano=RECEIVED)
 
 
@@ -64,7 +65,7 @@ async def test_one_request_the_store_refuses_goes_to_quarantine_and_all_others_a
         reasons = inbox.ask(InboxFile.quarantine_reasons)
 
     assert sorted(stored_names(store)) == sorted(f"span {n}" for n in range(1, 12) if n != 5)
-    assert (counts.waiting_requests, counts.quarantined_requests, counts.quarantined_spans) == (0, 1, 1)
+    assert (counts.waiting_requests, counts.quarantined_requests, counts.quarantined[TRACES]) == (0, 1, 1)
     assert len(reasons) == 1
     assert reasons[0]
     assert (ledger.spans.received, ledger.spans.stored, ledger.spans.quarantined) == (11, 10, 1)
@@ -105,4 +106,4 @@ async def test_a_writer_that_ends_while_the_store_is_away_leaves_the_spans_in_th
             await inbox.append(envelope_of(plain_span()))
             until(lambda: writer.trouble is not None)
     with inbox_folder.opened() as inbox:
-        assert inbox.ask(InboxFile.counts).waiting_spans == 1
+        assert inbox.ask(InboxFile.counts).waiting[TRACES] == 1

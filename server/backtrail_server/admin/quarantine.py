@@ -17,7 +17,8 @@ class QuarantinedRequest(BaseModel):
     project: str
     received_unix_nano: int
     quarantined_unix_nano: int
-    span_count: int
+    signal: str
+    item_count: int
     size: int
     reason: str
 

@@ -6,9 +6,11 @@ cli → **check** → folder, store, inbox file
 import platform
 import sqlite3
 from argparse import Namespace
+from collections import Counter
 from importlib.metadata import version
 
 from backtrail_ingest.inbox_file import InboxFile
+from backtrail_ingest.signals import LOGS, TRACES, Signal
 from backtrail_server.flags import STORE_FLAGS, Commands, add_flags
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
 from backtrail_server.settings import Settings
@@ -42,12 +44,16 @@ def report_inbox(settings: Settings) -> None:
     inbox = InboxFile(settings.inbox_path, max_bytes=settings.inbox_bytes)
     try:
         counts = inbox.counts()
-        print(f"inbox: {counts.waiting_spans} spans waiting in {counts.waiting_requests} requests")
-        print(f"quarantine: {counts.quarantined_spans} spans in {counts.quarantined_requests} requests")
+        print(f"inbox: {in_words(counts.waiting)} waiting in {counts.waiting_requests} requests")
+        print(f"quarantine: {in_words(counts.quarantined)} in {counts.quarantined_requests} requests")
         for reason in inbox.quarantine_reasons():
             print(f"  refused: {reason}")
     finally:
         inbox.close()
+
+
+def in_words(items: Counter[Signal]) -> str:
+    return f"{items[TRACES]} spans and {items[LOGS]} log records" if items[LOGS] else f"{items[TRACES]} spans"
 
 
 def without_password(dsn: str) -> str:

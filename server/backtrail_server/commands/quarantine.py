@@ -9,6 +9,8 @@ from argparse import Namespace
 from backtrail_server.flags import STORE_FLAGS, Commands, add_flags
 from backtrail_server.settings import Settings
 
+ITEMS = {"traces": "spans", "logs": "log records"}
+
 
 def add_to(commands: Commands) -> None:
     parser = commands.add_parser("quarantine", help="look at the requests that the store refused for good")
@@ -29,6 +31,7 @@ async def print_list(settings: Settings) -> None:
     async with control_client(settings) as client:
         requests = (await ask(client, "GET", "/api/v1/quarantine"))["requests"]
     for request in requests:
-        print(f"{request['id']}: project {request['project']}, {request['span_count']} spans: {request['reason']}")
+        items = f"{request['item_count']} {ITEMS[request['signal']]}"
+        print(f"{request['id']}: project {request['project']}, {items}: {request['reason']}")
     if not requests:
         print("nothing is in quarantine")
