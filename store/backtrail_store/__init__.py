@@ -1,7 +1,7 @@
 """The data: the only place that knows ClickHouse and SQL.
 
 Tables: `otlp_in` and `span_in` (doors that keep nothing), `spans` (one row a span, light columns), `contents`
-(payload texts), `model_prices` with the dictionary `prices`, `schema_migrations`.
+(payload texts), `model_prices` with the dictionary `prices`, `projects`, `api_keys`, `schema_migrations`.
 """
 
 from collections.abc import Iterator
@@ -18,20 +18,27 @@ from backtrail_store.errors import (
     UnknownStoreScheme,
 )
 from backtrail_store.insert import Batch, insert
+from backtrail_store.keys import SCOPES, ApiKey, KeyTable, Scope
 from backtrail_store.migrations import migrate
 from backtrail_store.prices import ModelPrice, learn_prices, seed_prices, write_prices
+from backtrail_store.projects import DEFAULT_PROJECT, Project, ProjectTable
 from backtrail_store.reader import QUERIES, READ_SETTINGS, TraceReader
 from backtrail_store.rows import EventRow, LinkRow, RunFilter, RunRow, SpanRow
 from backtrail_store.run_rows import SILENCE_SECONDS
 
 __all__ = [
+    "DEFAULT_PROJECT",
+    "SCOPES",
+    "ApiKey",
     "Batch",
     "BatchRefused",
     "EventRow",
     "LinkRow",
     "ModelPrice",
+    "Project",
     "RunFilter",
     "RunRow",
+    "Scope",
     "SpanRow",
     "Store",
     "StoreError",
@@ -55,6 +62,13 @@ class Store:
         self._writers = ClientPool(address, size=1)
         self._readers = ClientPool(address, size=_READERS)
         self.reader = TraceReader(self._readers, silence_seconds=silence_seconds)
+        self.projects = ProjectTable(self._readers)  # which do not wait for the insert of a large batch
+        self.keys = KeyTable(self._readers)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may write to it: an embedded store is its process's own."""
+        return self._address.folder is None
 
     def migrate(self) -> list[str]:
         """Brings the schema and the prices up to date; returns the names of the files applied now."""
