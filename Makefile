@@ -7,7 +7,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Trust what the system trusts, as git did when it fetched this: behind a company's proxy nothing else works.
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help install demo examples serve test lint format typecheck bench bench-peers picture clean
+.PHONY: help install demo examples serve test chaos lint format typecheck bench bench-peers picture clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -29,6 +29,9 @@ serve: .venv/.ready  ## Start the server on 127.0.0.1:4318 (HTTP) and 127.0.0.1:
 
 test: .venv/.ready  ## Run all tests, warnings as errors
 	$(BIN)/python -m pytest
+
+chaos: .venv/.ready  ## Run the long tests: hundreds of kills, outages of minutes, floods (marked nightly; about an hour)
+	$(BIN)/python -m pytest -m nightly
 
 lint: .venv/.ready  ## Check style (ruff) and who may import whom (import-linter)
 	$(BIN)/ruff check .
