@@ -26,11 +26,15 @@ _NOT_SETTINGS |= {"enable_http_compression", "buffer_size", "user", "password", 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     engine: str
+    is_listening = True
 
     def do_GET(self) -> None:
         self.answer(b"Ok.\n")
 
     def do_POST(self) -> None:
+        if not self.is_listening:  # a connection that was kept alive longer than its server
+            self.close_connection = True
+            return
         arguments = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         statement = arguments.get("query", "")
@@ -86,8 +90,9 @@ def quoted(text: str) -> str:
 @contextmanager
 def clickhouse_listening(engine: Path) -> Iterator[str]:
     """The address to open a store at."""
-    handler = type("EngineHandler", (Handler,), {"engine": str(engine)})
+    handler: Any = type("EngineHandler", (Handler,), {"engine": str(engine)})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"clickhouse://default@127.0.0.1:{server.server_address[1]}"
+        handler.is_listening = False
         server.shutdown()

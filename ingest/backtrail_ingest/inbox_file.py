@@ -257,6 +257,15 @@ class InboxFile:
             items[SIGNALS.get(signal, TRACES)] += total
         return requests, items
 
+    def used_bytes(self) -> int:
+        """What counts against the quota: pages that hold something."""
+        return (int(str(self.pragma("page_count"))) - int(str(self.pragma("freelist_count")))) * PAGE_BYTES
+
+    def oldest_received_unix_nano(self) -> int | None:
+        """When the request arrived that waits longest, None if none waits."""
+        row = self._connection.execute("SELECT received_unix_nano FROM inbox ORDER BY id LIMIT 1").fetchone()
+        return None if row is None else int(row[0])
+
     def quarantine_reasons(self) -> list[str]:
         return [row[0] for row in self._connection.execute("SELECT reason FROM quarantine ORDER BY id DESC LIMIT 10")]
 

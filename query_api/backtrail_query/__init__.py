@@ -8,7 +8,7 @@ GET  /api/v1/runs/{run_id}/checkpoints    named points to go back to
 GET  /api/v1/runs/{run_id}/state          what was known at a point: ?at=…&view=…
 POST /api/v1/runs/{run_id}/replay-bundle  everything a replay needs
 GET  /api/v1/traces/{trace_id}            every span with every attribute
-GET  /healthz  /readyz  /metrics
+GET  /healthz  /metrics
 """
 
 from fastapi import APIRouter

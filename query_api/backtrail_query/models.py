@@ -266,4 +266,4 @@ class StateAnswer(View):
 
 
 class Health(View):
-    status: Literal["ok", "ready"]
+    status: Literal["ok"]

@@ -6,7 +6,7 @@ The writer stops before the inbox closes, the inbox before the store, and the re
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, closing
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -21,6 +21,9 @@ from backtrail_server import admin
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
 from backtrail_server.memory import giving_memory_back
 from backtrail_server.pricing import learning_prices
+from backtrail_server.probes import disk_probe, inbox_probe, store_probe, writer_probe
+from backtrail_server.readiness import Readiness
+from backtrail_server.readyz import router as readyz_router
 from backtrail_server.settings import Settings
 from backtrail_store import Store, open_store
 
@@ -70,9 +73,15 @@ async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admiss
         async with running_writer(inbox, store, batch_bytes=settings.batch_bytes) as writer:
             admission = admission_to(inbox, settings, ledger)
             app.state.store, app.state.inbox, app.state.admission = store, inbox, admission
-            app.state.readiness = [lambda: inbox.trouble, lambda: writer.trouble]
-            async with learning_prices(store):
-                yield admission
+            probes = {
+                "store": store_probe(store, reserve_bytes=settings.disk_reserve_bytes if settings.store else 0),
+                "inbox": inbox_probe(inbox, ledger, path=settings.inbox_path, max_bytes=settings.inbox_bytes),
+                "writer": writer_probe(writer, inbox),
+                "disk": disk_probe(settings.data, reserve_bytes=settings.disk_reserve_bytes),
+            }
+            with closing(Readiness(probes)) as app.state.readiness:
+                async with learning_prices(store):
+                    yield admission
 
 
 def app_living(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
@@ -86,6 +95,7 @@ def app_living(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
     app.router.routes.extend(backtrail_ingest.create_router().routes)
     app.include_router(backtrail_query.create_router())
     app.include_router(admin.create_router())
+    app.include_router(readyz_router)
     backtrail_query.errors.install(app)
     return app
 

@@ -17,6 +17,7 @@ from backtrail_store.errors import (
     StoreUnavailable,
     UnknownStoreScheme,
 )
+from backtrail_store.health import BrokenPart, StoreHealth, read_health
 from backtrail_store.insert import Batch, insert
 from backtrail_store.keys import SCOPES, ApiKey, KeyTable, Scope
 from backtrail_store.migrations import migrate
@@ -32,6 +33,7 @@ __all__ = [
     "ApiKey",
     "Batch",
     "BatchRefused",
+    "BrokenPart",
     "EventRow",
     "LinkRow",
     "ModelPrice",
@@ -42,6 +44,7 @@ __all__ = [
     "SpanRow",
     "Store",
     "StoreError",
+    "StoreHealth",
     "StoreInUse",
     "StoreNotWritable",
     "StoreUnavailable",
@@ -61,6 +64,7 @@ class Store:
         self._address = address
         self._writers = ClientPool(address, size=1)
         self._readers = ClientPool(address, size=_READERS)
+        self._prober = ClientPool(address, size=1)
         self.reader = TraceReader(self._readers, silence_seconds=silence_seconds)
         self.projects = ProjectTable(self._readers)  # which do not wait for the insert of a large batch
         self.keys = KeyTable(self._readers)
@@ -99,7 +103,12 @@ class Store:
         with self._readers.borrow() as client:
             client.query("SELECT 1")
 
+    def health(self) -> StoreHealth:
+        """Whether it is whole and has room, asked beside everybody else's questions. Raises StoreUnavailable."""
+        return read_health(self._prober)
+
     def close(self) -> None:
+        self._prober.close()
         self._writers.close()
         self._readers.close()
 

@@ -271,16 +271,7 @@ def test_a_store_that_does_not_answer_is_a_503_with_a_time_to_retry(app: FastAPI
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert answer.headers["content-type"] == "application/problem+json"
-    assert api.get("/readyz").status_code == 503
     assert api.get("/healthz").status_code == 200
-
-
-def test_readiness_says_what_stands_in_the_way(api: TestClient) -> None:
-    assert api.get("/readyz").json() == {"status": "ready"}
-
-    api.app.state.readiness = [lambda: None, lambda: "the inbox is full"]  # type: ignore[attr-defined]
-
-    assert api.get("/readyz").json()["detail"] == "the inbox is full"
 
 
 def test_metrics_are_prometheus_text(api: TestClient) -> None:

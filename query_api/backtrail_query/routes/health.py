@@ -1,12 +1,9 @@
-"""GET /healthz, /readyz and /metrics: is the process alive, may it be sent work, what has it done."""
-
-from collections.abc import Callable, Sequence
+"""GET /healthz and /metrics: is the process alive, what has it done."""
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from backtrail_query.errors import problem
-from backtrail_query.models import Health, Problem
+from backtrail_query.models import Health
 from backtrail_query.views import json_response
 
 router = APIRouter(tags=["health"])
@@ -16,16 +13,6 @@ router = APIRouter(tags=["health"])
 def healthz() -> Response:
     """The process answers."""
     return json_response({"status": "ok"})
-
-
-@router.get("/readyz", response_model=Health, responses={503: {"model": Problem}})
-def readyz(request: Request) -> Response:
-    """The store answers and nothing else stands in the way of new spans."""
-    request.app.state.store.ping()
-    checks: Sequence[Callable[[], str | None]] = getattr(request.app.state, "readiness", ())
-    if reasons := [reason for check in checks if (reason := check())]:
-        return problem(503, "Not ready", "; ".join(reasons), headers={"Retry-After": "2"})
-    return json_response({"status": "ready"})
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
