@@ -24,8 +24,9 @@ from backtrail_server.pricing import learning_prices
 from backtrail_server.probes import disk_probe, inbox_probe, store_probe, writer_probe
 from backtrail_server.readiness import Readiness
 from backtrail_server.readyz import router as readyz_router
+from backtrail_server.retention import Retention, keeping_to
 from backtrail_server.settings import Settings
-from backtrail_store import Store, open_store
+from backtrail_store import Keeping, Store, open_store
 
 # Whoever receives spans must not make any about it: each request would bring the next one.
 NO_TELEMETRY: TelemetryConfig = {
@@ -80,7 +81,7 @@ async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admiss
                 "disk": disk_probe(settings.data, reserve_bytes=settings.disk_reserve_bytes),
             }
             with closing(Readiness(probes)) as app.state.readiness:
-                async with learning_prices(store):
+                async with learning_prices(store), keeping_to(retention_of(store, settings)):
                     yield admission
 
 
@@ -110,6 +111,16 @@ def inbox_of(settings: Settings, ledger: Ledger) -> AbstractContextManager[Inbox
         max_bytes=settings.inbox_bytes,
         disk_reserve=settings.disk_reserve_bytes,
         ledger=ledger,
+    )
+
+
+def retention_of(store: Store, settings: Settings) -> Retention:
+    return Retention(
+        store=store,
+        folder=settings.data,
+        default=Keeping(settings.spans_days, settings.contents_days),
+        disk_reserve=settings.disk_reserve_bytes,
+        drops_oldest=settings.drop_oldest_when_full,
     )
 
 

@@ -41,6 +41,18 @@ class Settings(BaseSettings):
     disk_reserve_bytes: int = Field(
         default=256 << 20, ge=0, description="Free disk space below which new spans are refused."
     )
+    spans_days: int = Field(
+        default=0, ge=0, description="Days that spans are kept where their project does not say; 0 is for ever."
+    )
+    contents_days: int = Field(
+        default=0,
+        ge=0,
+        description="The same for payload texts, which are never kept longer than their spans; 0 is as long.",
+    )
+    drop_oldest_when_full: bool = Field(
+        default=False,
+        description="Drop the oldest week when the disk is short, instead of refusing new spans when it is full.",
+    )
     batch_bytes: int = Field(default=64 << 20, gt=0, description="Most bytes of requests in one insert.")
     retry_after: int = Field(
         default=2, ge=1, le=3, description="Seconds a refused client is told to wait; stock exporters give up beyond 3."

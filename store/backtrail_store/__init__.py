@@ -4,8 +4,9 @@ Tables: `otlp_in` and `span_in` (doors that keep nothing), `spans` (one row a sp
 (payload texts), `model_prices` with the dictionary `prices`, `projects`, `api_keys`, `schema_migrations`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from backtrail_store.abandoned import abandon_engine
 from backtrail_store.client import Address, ClientPool, parse_address
@@ -21,9 +22,11 @@ from backtrail_store.health import BrokenPart, StoreHealth, read_health
 from backtrail_store.insert import Batch, insert
 from backtrail_store.keys import SCOPES, ApiKey, KeyTable, Scope
 from backtrail_store.migrations import migrate
+from backtrail_store.partitions import Partition
 from backtrail_store.prices import ModelPrice, learn_prices, seed_prices, write_prices
 from backtrail_store.projects import DEFAULT_PROJECT, Project, ProjectTable
 from backtrail_store.reader import QUERIES, READ_SETTINGS, TraceReader
+from backtrail_store.retention import Keeping, drop_expired, drop_oldest_week
 from backtrail_store.rows import EventRow, LinkRow, RunFilter, RunRow, SpanRow
 from backtrail_store.run_rows import SILENCE_SECONDS
 
@@ -35,8 +38,10 @@ __all__ = [
     "BatchRefused",
     "BrokenPart",
     "EventRow",
+    "Keeping",
     "LinkRow",
     "ModelPrice",
+    "Partition",
     "Project",
     "RunFilter",
     "RunRow",
@@ -97,6 +102,14 @@ class Store:
         """Stores the user's own prices (source `user`), which count at once, for the past too."""
         with self._writers.borrow() as client:
             write_prices(client, prices)
+
+    def drop_expired(self, keeping: Callable[[str], Keeping], now: datetime) -> list[Partition]:
+        """Drops the weeks that each project no longer keeps; see retention.py."""
+        return drop_expired(self._readers, keeping, now)
+
+    def drop_oldest_week(self, now: datetime) -> list[Partition]:
+        """Drops the oldest week there is, for when the disk is short."""
+        return drop_oldest_week(self._readers, now)
 
     def ping(self) -> None:
         """Raises StoreUnavailable if the store does not answer."""

@@ -39,4 +39,4 @@ def _decimal_seconds(milliseconds: object) -> str | None:
     if not isinstance(milliseconds, int):
         return None
     seconds, rest = divmod(milliseconds, 1000)
-    return f"{seconds}.{rest:03d}"
+    return f"{seconds:010d}.{rest:03d}"  # fewer digits would be read as a date

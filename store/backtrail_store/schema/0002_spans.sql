@@ -1,6 +1,7 @@
 -- One row a span: OpenTelemetry's own columns and, promoted on every span so that no question needs a join, what
 -- agents are asked about. A pending row (version 0) stands in until the final one (version = end time) replaces it;
 -- both share the whole sorting key, because a pending row carries the real start time.
+-- A project's weeks are partitions of their own: what is too old is dropped as files, which works on a full disk too.
 CREATE TABLE IF NOT EXISTS spans (
   project LowCardinality(String),
   trace_id String CODEC(ZSTD(1)),
@@ -83,7 +84,7 @@ CREATE TABLE IF NOT EXISTS spans (
   INDEX by_trace trace_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(version)
-PARTITION BY toMonday(start_time)
+PARTITION BY (project, toMonday(start_time))
 ORDER BY (project, toStartOfHour(start_time), trace_id, start_time, span_id)
 SETTINGS index_granularity = 2048, non_replicated_deduplication_window = 10000,
   -- Sixty columns merged row by row cost twice what they cost column by column, at any size.

@@ -1,0 +1,61 @@
+"""The files that rows lie in: a project's weeks, table by table, and what is done to them as a whole.
+
+spans, contents → system.parts → **partitions** → retention, erasure
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from backtrail_store.client import ClientPool
+from backtrail_store.reader import QUERIES
+
+TABLES = ("spans", "contents")
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One project's rows of one table that began in the seven days from `week`, a Monday."""
+
+    table: str
+    id: str
+    project: str
+    week: date
+    bytes: int
+
+
+def list_partitions(clients: ClientPool) -> list[Partition]:
+    """Oldest week first."""
+    with clients.borrow() as client:
+        rows = client.query(QUERIES["list_partitions"], parameters={"tables": list(TABLES)}).result_rows
+    return [Partition(*row) for row in rows]
+
+
+def received_bounds(clients: ClientPool, partition: Partition) -> tuple[datetime, datetime]:
+    """When the first and the last of its rows came in."""
+    parameters = {"table": partition.table, "partition_id": partition.id}
+    with clients.borrow() as client:
+        [(first, last)] = client.query(QUERIES["received_bounds"], parameters=parameters).result_rows
+    return first.replace(tzinfo=UTC), last.replace(tzinfo=UTC)
+
+
+def drop_partition(clients: ClientPool, partition: Partition) -> None:
+    """Gone from the disk within seconds. Needs a megabyte of free space, and no more however large it is."""
+    with clients.borrow() as client:
+        client.command(
+            "ALTER TABLE {table:Identifier} DROP PARTITION ID {partition_id:String}",
+            parameters={"table": partition.table, "partition_id": partition.id},
+        )
+
+
+def delete_received_before(clients: ClientPool, partition: Partition, moment: datetime) -> None:
+    """Rewrites the partition in the background."""
+    with clients.borrow() as client:
+        client.command(
+            "ALTER TABLE {table:Identifier} DELETE IN PARTITION ID {partition_id:String}"
+            " WHERE received_time < fromUnixTimestamp64Nano({moment:Int64})",
+            parameters={
+                "table": partition.table,
+                "partition_id": partition.id,
+                "moment": int(moment.timestamp()) * 10**9,
+            },
+        )
