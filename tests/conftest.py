@@ -39,6 +39,7 @@ def store(migrated_store: Store) -> Store:
     with migrated_store._writers.borrow() as client:
         client.command("TRUNCATE TABLE spans")
         client.command("TRUNCATE TABLE contents")
+        client.command("TRUNCATE TABLE logs")
         if client.command("SELECT count() FROM model_prices WHERE source = 'user'") != 0:
             client.command("ALTER TABLE model_prices DELETE WHERE source = 'user'", settings={"mutations_sync": 1})
             client.command("SYSTEM RELOAD DICTIONARY prices")

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
@@ -12,6 +14,7 @@ from backtrail import semconv
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.flatten import InspectedRequest, rewrite
 from backtrail_ingest.inspection import inspect
+from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
 from backtrail_store import Batch
 
 TRACE_ID = bytes.fromhex("5b8efff798038103d269b633813fc60c")
@@ -145,3 +148,52 @@ def batch_of(*requests: ExportTraceServiceRequest, project: str = "default", rec
     ]
     body = b"".join(envelope.head + envelope.request for envelope in envelopes)
     return Batch(body, sha256(body).hexdigest())
+
+
+def log_record(
+    body: Value = "looked up order 7",
+    *,
+    event_name: str = "",
+    attributes: Attributes | None = None,
+    trace_id: bytes = TRACE_ID,
+    span_id: bytes = ROOT_ID,
+    time: int = START,
+    observed: int = START + 1000,
+    severity: int = 9,
+    severity_text: str = "INFO",
+) -> LogRecord:
+    return LogRecord(
+        time_unix_nano=time,
+        observed_time_unix_nano=observed,
+        severity_number=severity,  # type: ignore[arg-type]  # any number may come over the wire
+        severity_text=severity_text,
+        event_name=event_name,
+        body=any_value(body),
+        attributes=key_values(attributes or {}),
+        trace_id=trace_id,
+        span_id=span_id,
+    )
+
+
+def logs_request(
+    *records: LogRecord, resource: Attributes | None = None, scope: str = "test", version: str = "1.0"
+) -> ExportLogsServiceRequest:
+    return ExportLogsServiceRequest(
+        resource_logs=[
+            ResourceLogs(
+                resource=Resource(attributes=key_values(resource or {"service.name": "support-bot"})),
+                scope_logs=[ScopeLogs(scope=InstrumentationScope(name=scope, version=version), log_records=records)],
+            )
+        ]
+    )
+
+
+def logs_batch_of(*requests: ExportLogsServiceRequest, project: str = "default", received: int = START) -> Batch:
+    """The bytes the writer would hand to the store for these requests."""
+    bodies = [request.SerializeToString() for request in requests]
+    envelopes = [
+        Envelope.around(inspect_logs(body) or rewrite_logs(body), project=project, received_unix_nano=received)
+        for body in bodies
+    ]
+    body = b"".join(envelope.head + envelope.request for envelope in envelopes)
+    return Batch(body, sha256(body).hexdigest(), "logs")

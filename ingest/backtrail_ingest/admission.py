@@ -8,7 +8,7 @@ Room is counted in bytes that really arrived; what a client declares is only bel
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,9 +18,12 @@ from backtrail_ingest.flatten import Faults, InspectedRequest, rewrite
 from backtrail_ingest.inbox import Inbox
 from backtrail_ingest.inspection import inspect
 from backtrail_ingest.ledger import Ledger
+from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
+from backtrail_ingest.signals import LOGS, TRACES, Signal
 
 DEFAULT_PROJECT = "default"
 REMEMBERED_REQUESTS = 8192
+INSPECTIONS = {TRACES: (inspect, rewrite), LOGS: (inspect_logs, rewrite_logs)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,10 @@ class Admission:
             raise Overloaded(f"{self._bytes_in_flight} bytes of other requests are on their way to the disk")
         self._bytes_in_flight += count
 
-    async def receive(self, project: str, body: bytes) -> Receipt:
-        """Returns when every span that the receipt does not name is safe on disk."""
-        request = inspect(body) or await self._rewrite(body)
+    async def receive(self, project: str, body: bytes, signal: Signal = TRACES) -> Receipt:
+        """Returns when every span or log record that the receipt does not name is safe on disk."""
+        inspect, rewrite = INSPECTIONS[signal]
+        request = inspect(body) or await self._rewrite(rewrite, body)
         if request.item_count:
             envelope = Envelope.around(request, project=project, received_unix_nano=time.time_ns())
             if self._is_repeated(envelope):
@@ -72,7 +76,7 @@ class Admission:
             self.ledger.rejected(request.signal, reason, count)
         return receipt_of(request.faults)
 
-    async def _rewrite(self, body: bytes) -> InspectedRequest:
+    async def _rewrite(self, rewrite: Callable[[bytes], InspectedRequest], body: bytes) -> InspectedRequest:
         """Elsewhere, because others are waiting, and one at a time, because each takes memory."""
         async with self._rewriting:
             return await asyncio.to_thread(rewrite, body)

@@ -5,7 +5,7 @@
 About 1.5 µs for a 3 KB span. A request that passes is handed on as the bytes that came in.
 """
 
-from google.protobuf.message import DecodeError, EncodeError
+from google.protobuf.message import DecodeError, EncodeError, Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backtrail_ingest.errors import UndecodableRequest
@@ -48,7 +48,7 @@ def count_whole_spans(request: ExportTraceServiceRequest) -> int | None:
     return count
 
 
-def is_flat(request: ExportTraceServiceRequest, size: int) -> bool:
+def is_flat(request: Message, size: int) -> bool:
     """True if no value lies deeper than a list of strings, no key stands twice among its attributes, and protobuf
     would write the same number of bytes.
 

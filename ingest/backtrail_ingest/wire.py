@@ -10,7 +10,7 @@ slices of the body, which are decoded one by one and can be replaced by text.
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import cast
+from typing import TypeVar, cast
 
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
@@ -20,16 +20,27 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorProto,
 )
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.common.v1 import common_pb2
+from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-OTLP: tuple[ModuleType, ...] = (common_pb2, resource_pb2, trace_pb2, trace_service_pb2)
-REQUEST = trace_service_pb2.ExportTraceServiceRequest.DESCRIPTOR.full_name
+OTLP: tuple[ModuleType, ...] = (
+    common_pb2,
+    resource_pb2,
+    trace_pb2,
+    trace_service_pb2,
+    logs_pb2,
+    logs_service_pb2,
+)
 ANY_VALUE = common_pb2.AnyValue.DESCRIPTOR.full_name
 DEPTH = "backtrail/depth.proto"
+
+M = TypeVar("M", bound=Message)
 
 
 def depth_file() -> FileDescriptorProto:
@@ -78,10 +89,8 @@ def leave_as_bytes(message: DescriptorProto, full_name: str) -> None:
             field.ClearField("type_name")
 
 
-def request_class(
-    change: Callable[[DescriptorProto, str], None],
-) -> type[trace_service_pb2.ExportTraceServiceRequest]:
-    """OTLP's ExportTraceServiceRequest with each message changed by `change`, in a pool of its own."""
+def otlp_changed(change: Callable[[DescriptorProto, str], None]) -> DescriptorPool:
+    """A pool of OTLP's messages, each changed by `change`."""
     pool = DescriptorPool()
     pool.Add(depth_file())
     for module in OTLP:
@@ -91,8 +100,7 @@ def request_class(
         for message in file.message_type:
             _change_all(message, f"{file.package}.{message.name}", change)
         pool.Add(file)
-    message_class = GetMessageClass(pool.FindMessageTypeByName(REQUEST))
-    return cast("type[trace_service_pb2.ExportTraceServiceRequest]", message_class)
+    return pool
 
 
 def _change_all(message: DescriptorProto, full_name: str, change: Callable[[DescriptorProto, str], None]) -> None:
@@ -101,5 +109,14 @@ def _change_all(message: DescriptorProto, full_name: str, change: Callable[[Desc
     change(message, full_name)
 
 
-FlatRequest = request_class(make_flat)
-SlicedRequest = request_class(leave_as_bytes)
+def class_in(pool: DescriptorPool, original: type[M]) -> type[M]:
+    return cast("type[M]", GetMessageClass(pool.FindMessageTypeByName(original.DESCRIPTOR.full_name)))
+
+
+FLAT = otlp_changed(make_flat)
+SLICED = otlp_changed(leave_as_bytes)
+
+FlatRequest = class_in(FLAT, trace_service_pb2.ExportTraceServiceRequest)
+FlatLogsRequest = class_in(FLAT, logs_service_pb2.ExportLogsServiceRequest)
+SlicedRequest = class_in(SLICED, trace_service_pb2.ExportTraceServiceRequest)
+SlicedLogsRequest = class_in(SLICED, logs_service_pb2.ExportLogsServiceRequest)

@@ -1,6 +1,7 @@
-"""Empties the inbox into the store: one insert at a time, in the order received.
+"""Empties the inbox into the store: one insert at a time for each signal, in the order received.
 
     inbox → **writer** → store.insert → otlp_in → spans, contents
+                                      → otlp_logs_in → logs, contents
 
 While one insert runs the next batch grows: small when idle, large under load. Nothing leaves the inbox before its
 insert returned; nothing is dropped after any number of attempts.
@@ -9,13 +10,14 @@ insert returned; nothing is dropped after any number of attempts.
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from typing import Protocol
 
 from backtrail_ingest.inbox import Inbox
 from backtrail_ingest.inbox_file import Entry
+from backtrail_ingest.signals import SIGNALS, Signal
 from backtrail_store import Batch
 from backtrail_store.errors import BatchRefused
 
@@ -79,7 +81,8 @@ class Writer:
         wait = FIRST_WAIT
         while True:
             try:
-                self._store.insert(batch_of(entries))
+                for batch in batches_of(entries):
+                    self._store.insert(batch)
             except BatchRefused:
                 raise
             except Exception as error:
@@ -93,7 +96,14 @@ class Writer:
                 return
 
 
-def batch_of(entries: Sequence[Entry]) -> Batch:
+def batches_of(entries: Sequence[Entry]) -> Iterator[Batch]:
+    """One for the spans, one for the log records, whichever there are."""
+    for signal in SIGNALS.values():
+        if chosen := [entry for entry in entries if entry.envelope.signal == signal]:
+            yield batch_of(signal, chosen)
+
+
+def batch_of(signal: Signal, entries: Sequence[Entry]) -> Batch:
     """The same entries make the same bytes and the same token, in this process's life and in the next."""
     parts: list[bytes] = []
     token = sha256()
@@ -101,7 +111,7 @@ def batch_of(entries: Sequence[Entry]) -> Batch:
         head = entry.envelope.head
         parts += (head, entry.envelope.request)
         token.update(head + entry.envelope.digest)  # the digest stands for the request, which is long
-    return Batch(b"".join(parts), token.hexdigest())
+    return Batch(b"".join(parts), token.hexdigest(), signal.name)
 
 
 @asynccontextmanager

@@ -1,10 +1,12 @@
 """One batch of envelopes becomes one insert, which ClickHouse decodes.
 
 inbox → writer → **insert** → otlp_in → span_in → spans, contents
+                    └─→ otlp_logs_in → log_in → logs, contents
 """
 
 from dataclasses import dataclass
 from importlib import resources
+from typing import Literal
 
 from clickhouse_connect.driver.exceptions import DatabaseError
 
@@ -41,15 +43,21 @@ _DATA_AT_FAULT = frozenset(
 _MEMORY_LIMIT_EXCEEDED = 241
 
 
+SignalName = Literal["traces", "logs"]
+
+_DOORS: dict[SignalName, str] = {"traces": "otlp_in", "logs": "otlp_logs_in"}
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive envelopes from the inbox that enter ClickHouse in one insert.
+    """Envelopes of one signal, in the inbox's order, that enter ClickHouse in one insert.
 
     `token` names these bytes and no others: the same token over other bytes would be dropped in silence.
     """
 
     body: bytes
     token: str
+    signal: SignalName = "traces"
 
 
 def insert(clients: ClientPool, batch: Batch) -> None:
@@ -57,7 +65,7 @@ def insert(clients: ClientPool, batch: Batch) -> None:
     try:
         with clients.borrow() as client:
             client.raw_insert(
-                "otlp_in",
+                _DOORS[batch.signal],
                 insert_block=batch.body,
                 fmt="ProtobufSingle",
                 settings=_SETTINGS

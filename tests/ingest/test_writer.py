@@ -41,11 +41,11 @@ async def test_a_crash_between_insert_and_delete_stores_nothing_twice(
     with inbox_folder.opened() as inbox:
         for n in range(1, 11):
             await inbox.append(envelope_of(plain_span(f"span {n}", id_=span_id(n))))
-        inserted = batch_of(inbox.take(1500).result(5))
+        inserted = batch_of(TRACES, inbox.take(1500).result(5))
         store.insert(inserted)
 
     with inbox_folder.opened() as inbox:
-        assert batch_of(inbox.take(MIB).result(5)).token == inserted.token
+        assert batch_of(TRACES, inbox.take(MIB).result(5)).token == inserted.token
     with inbox_folder.opened(ledger) as inbox:
         async with running_writer(inbox, store):
             until(lambda: ledger.spans.waiting == 0)

@@ -1,0 +1,40 @@
+"""Which logs requests pass as they came, which are rewritten, and which are none."""
+
+import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
+from backtrail_ingest.errors import UndecodableRequest
+from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
+from tests.factories import log_record, logs_request, otlp_request, plain_span
+
+
+def test_flat_records_pass_as_the_bytes_that_came_in() -> None:
+    body = logs_request(log_record(), log_record(b"\x00\x01", attributes={"a": 1, "b": ["x"]})).SerializeToString()
+
+    found = inspect_logs(body)
+
+    assert found is not None
+    assert (found.body, found.item_count, found.signal.name) == (body, 2, "logs")
+
+
+@pytest.mark.parametrize(
+    "record", [log_record({"content": "hi"}), log_record([1]), log_record(attributes={"m": [{"role": "user"}]})]
+)
+def test_a_nested_body_or_attribute_is_rewritten_before_the_inbox(record: LogRecord) -> None:
+    body = logs_request(record).SerializeToString()
+
+    assert inspect_logs(body) is None
+    assert rewrite_logs(body).item_count == 1
+
+
+@pytest.mark.parametrize("body", [b"\x0a", otlp_request(plain_span()).SerializeToString(), b"\x12\x01a"])
+def test_t16_what_is_no_logs_request_is_refused(body: bytes) -> None:
+    with pytest.raises(UndecodableRequest, match="ExportLogsServiceRequest"):
+        inspect_logs(body)
+
+
+def test_no_record_is_refused_for_its_ids() -> None:
+    found = inspect_logs(logs_request(log_record(trace_id=b"abc"), log_record(trace_id=bytes(16))).SerializeToString())
+
+    assert found is not None
+    assert (found.item_count, found.faults.counts) == (2, {})
