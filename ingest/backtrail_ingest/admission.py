@@ -6,24 +6,31 @@ Room is counted in bytes that really arrived; what a client declares is only bel
 """
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.errors import Overloaded, RequestTooLarge
-from backtrail_ingest.flatten import Faults, InspectedRequest, rewrite
+from backtrail_ingest.errors import Failed, Overloaded, Refusal, RequestTooLarge
+from backtrail_ingest.flatten import Faults, rewrite
 from backtrail_ingest.inbox import Inbox
 from backtrail_ingest.inspection import inspect
 from backtrail_ingest.ledger import Ledger
 from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
 from backtrail_ingest.signals import LOGS, TRACES, Signal
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 DEFAULT_PROJECT = "default"
 REMEMBERED_REQUESTS = 8192
 INSPECTIONS = {TRACES: (inspect, rewrite), LOGS: (inspect_logs, rewrite_logs)}
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +51,25 @@ class Admission:
         self._max_bytes_in_flight = max_bytes_in_flight
         self._inbox = inbox
         self._bytes_in_flight = 0
-        self._rewriting = asyncio.Lock()
+        self._apart = asyncio.Lock()
         self._seen: OrderedDict[tuple[str, str, bytes], None] = OrderedDict()
 
     @contextmanager
     def room(self) -> Iterator["Room"]:
-        """Holds a request's bytes against the limits from its first byte to its acknowledgement."""
+        """Holds a request's bytes against the limits from its first byte to its acknowledgement, or its refusal.
+
+        What breaks inside that is no `Refusal` becomes one.
+        """
         room = Room(self)
         try:
             yield room
+        except Refusal as refusal:
+            self.ledger.refused_request(type(refusal).__name__)
+            raise
+        except Exception as error:
+            logger.exception("a request could not be taken; its client was told to come again")
+            self.ledger.refused_request(Failed.__name__)
+            raise Failed(f"Backtrail failed with {type(error).__name__}; its log says more") from error
         finally:
             self._bytes_in_flight -= room.bytes
 
@@ -64,7 +81,9 @@ class Admission:
     async def receive(self, project: str, body: bytes, signal: Signal = TRACES) -> Receipt:
         """Returns when every span or log record that the receipt does not name is safe on disk."""
         inspect, rewrite = INSPECTIONS[signal]
-        request = inspect(body) or await self._rewrite(rewrite, body)
+        request = inspect(body)
+        if request is None:
+            request = await self.apart(rewrite, body)
         if request.item_count:
             envelope = Envelope.around(request, project=project, received_unix_nano=time.time_ns())
             if self._is_repeated(envelope):
@@ -76,10 +95,10 @@ class Admission:
             self.ledger.rejected(request.signal, reason, count)
         return receipt_of(request.faults)
 
-    async def _rewrite(self, rewrite: Callable[[bytes], InspectedRequest], body: bytes) -> InspectedRequest:
-        """Elsewhere, because others are waiting, and one at a time, because each takes memory."""
-        async with self._rewriting:
-            return await asyncio.to_thread(rewrite, body)
+    async def apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In a thread, because others are waiting, and one at a time, because each takes memory."""
+        async with self._apart:
+            return await asyncio.to_thread(work, *args, **kwargs)
 
     def _is_repeated(self, envelope: Envelope) -> bool:
         key = (envelope.project, envelope.signal.name, envelope.digest)

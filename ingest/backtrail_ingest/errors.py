@@ -2,10 +2,12 @@
 
 Refusal
 ├── UndecodableRequest     400  INVALID_ARGUMENT     a retry would fail the same way
+├── Disconnected           400                       nobody reads it
 ├── UnsupportedEncoding    415  INVALID_ARGUMENT     the same, for a media type or a compression
 ├── RequestTooLarge        413  RESOURCE_EXHAUSTED   without RetryInfo: never retried
 └── Overloaded             503  UNAVAILABLE          with Retry-After: the client keeps the batch
-    └── InboxFull
+    ├── InboxFull
+    └── Failed                                       a fault of ours: 500 and UNKNOWN make clients drop the batch
 """
 
 from http import HTTPStatus
@@ -22,10 +24,17 @@ class Refusal(Exception):
 
 
 class UndecodableRequest(Refusal, ValueError):
-    """The body is not an OTLP trace request. A retry would fail the same way."""
+    """The body is not a request of its signal. A retry would fail the same way."""
 
     http_status = HTTPStatus.BAD_REQUEST
     grpc_status = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class Disconnected(Refusal):
+    """The client went away in the middle of its body."""
+
+    http_status = HTTPStatus.BAD_REQUEST
+    grpc_status = grpc.StatusCode.CANCELLED
 
 
 class UnsupportedEncoding(Refusal):
@@ -51,6 +60,10 @@ class Overloaded(Refusal):
 
 class InboxFull(Overloaded):
     """The inbox could not keep the request: its quota or the disk is used up, or the disk failed."""
+
+
+class Failed(Overloaded):
+    """Something of ours broke, the log says what. A later attempt may pass."""
 
 
 class InboxUnusable(Exception):

@@ -66,12 +66,20 @@ def rewrite(body: bytes) -> InspectedRequest:
     item_count = 0
     try:
         request: ExportTraceServiceRequest = SlicedRequest.FromString(body)
+        if is_another_signal(request):
+            raise UndecodableRequest(f"{len(body)} bytes are not an ExportTraceServiceRequest: no span has a trace_id")
         for resource_spans in request.resource_spans:
             flatten_resource_spans(resource_spans, faults)
             item_count += sum(len(scope_spans.spans) for scope_spans in resource_spans.scope_spans)
     except (DecodeError, UnicodeDecodeError) as error:
         raise UndecodableRequest(f"{len(body)} bytes are not an ExportTraceServiceRequest: {error}") from error
     return InspectedRequest(body=request.SerializeToString(), item_count=item_count, faults=faults)
+
+
+def is_another_signal(request: ExportTraceServiceRequest) -> bool:
+    """Protobuf reads log records as spans that have next to nothing."""
+    spans = [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
+    return bool(spans) and not any(span.trace_id for span in spans)
 
 
 def flatten_resource_spans(resource_spans: ResourceSpans, faults: Faults) -> None:

@@ -1,8 +1,8 @@
-"""OTLP over gRPC: TraceService/Export with the request left as bytes. The same duties as HTTP, in gRPC's codes.
+"""OTLP over gRPC: Export of each signal's service, the request left as bytes. The same duties as HTTP, in gRPC's codes.
 
     client → **grpc_receiver** → admission → inspection → inbox → OK
 
-Other services (logs, metrics) are UNIMPLEMENTED, so their clients drop without trying again.
+Other services (metrics, profiles) are UNIMPLEMENTED, so their clients drop without trying again.
 """
 
 from collections.abc import AsyncIterator
@@ -15,25 +15,28 @@ import grpc.aio
 from backtrail_ingest.admission import DEFAULT_PROJECT, Admission
 from backtrail_ingest.errors import Overloaded, Refusal
 from backtrail_ingest.ports import listening_socket
-from backtrail_ingest.status import response_bytes, retry_info, status_bytes
+from backtrail_ingest.signals import SIGNALS, WHAT_IS_TAKEN, Signal
+from backtrail_ingest.status import response_of, retry_info, status_bytes
 
-SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 CLOSING_SECONDS = 3
 RETRY_INFO_KEY = "google.rpc.retryinfo-bin"  # the only one the Python exporter reads
 STATUS_KEY = "grpc-status-details-bin"  # the one of the specification: Go, Java
 
 
-class TraceService:
-    def __init__(self, admission: Admission) -> None:
+class ExportService:
+    """The service of one signal."""
+
+    def __init__(self, signal: Signal, admission: Admission) -> None:
+        self._signal = signal
         self._admission = admission
 
     async def export(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         try:
             with self._admission.room() as room:
                 room.add(len(body))
-                return response_bytes(await self._admission.receive(DEFAULT_PROJECT, body))
+                receipt = await self._admission.receive(DEFAULT_PROJECT, body, self._signal)
+            return response_of(self._signal, receipt).SerializeToString()
         except Refusal as refusal:
-            self._admission.ledger.refused_request(type(refusal).__name__)
             await context.abort(refusal.grpc_status, str(refusal), self._trailing_metadata(refusal))
 
     def _trailing_metadata(self, refusal: Refusal) -> tuple[tuple[str, bytes], ...]:
@@ -42,6 +45,16 @@ class TraceService:
         if retry_after is None:
             return (status,)
         return status, (RETRY_INFO_KEY, retry_info(retry_after).SerializeToString())
+
+
+class OtherServices(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
+    """Metrics, say. UNIMPLEMENTED makes their exporters stop trying; the sentence is for who reads their log."""
+
+    def service(self, call: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        return grpc.unary_unary_rpc_method_handler(self._refuse)
+
+    async def _refuse(self, _: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, WHAT_IS_TAKEN)
 
 
 class GrpcReceiver:
@@ -60,8 +73,11 @@ class GrpcReceiver:
 
     @asynccontextmanager
     async def serving(self, admission: Admission) -> AsyncIterator[None]:
-        export = grpc.unary_unary_rpc_method_handler(TraceService(admission).export)
-        self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {"Export": export})])
+        for signal in SIGNALS.values():
+            export = grpc.unary_unary_rpc_method_handler(ExportService(signal, admission).export)
+            handler = grpc.method_handlers_generic_handler(signal.service, {"Export": export})
+            self._server.add_generic_rpc_handlers([handler])
+        self._server.add_generic_rpc_handlers([OtherServices()])
         await self._server.start()
         try:
             yield

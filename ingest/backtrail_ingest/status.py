@@ -9,24 +9,22 @@ from typing import Any
 import grpc
 from google.protobuf.any_pb2 import Any as PackedMessage
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTracePartialSuccess,
-    ExportTraceServiceResponse,
-)
 
 from backtrail_ingest.admission import Receipt
+from backtrail_ingest.signals import Signal
 
 
-def response_bytes(receipt: Receipt) -> bytes:
-    """Without rejected spans `partial_success` has to be absent, which is no bytes at all."""
-    if not receipt.rejected_spans:
-        return b""
-    partial_success = ExportTracePartialSuccess(
-        rejected_spans=receipt.rejected_spans, error_message=receipt.error_message
-    )
-    return ExportTraceServiceResponse(partial_success=partial_success).SerializeToString()
+def response_of(signal: Signal, receipt: Receipt) -> Message:
+    """Without rejected items `partial_success` has to be absent: no bytes at all in protobuf, `{}` in JSON."""
+    response = signal.response()
+    if receipt.rejected_spans:
+        partial_success = response.partial_success  # type: ignore[attr-defined]
+        setattr(partial_success, signal.rejected_items, receipt.rejected_spans)
+        partial_success.error_message = receipt.error_message
+    return response
 
 
 def status_bytes(code: grpc.StatusCode, message: str, *, retry_after: int | None = None) -> bytes:

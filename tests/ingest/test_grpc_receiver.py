@@ -8,7 +8,10 @@ import httpx
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
 from tests.factories import otlp_request, plain_span
 from tests.ingest.conftest import until
@@ -84,14 +87,26 @@ def test_a_request_over_the_limit_is_not_to_be_retried(channel: grpc.Channel, co
     assert "google.rpc.retryinfo-bin" not in dict(refusal.trailing_metadata() or ())
 
 
-def test_other_signals_are_unimplemented(channel: grpc.Channel) -> None:
+def test_log_records_have_a_service_of_their_own(channel: grpc.Channel) -> None:
+    request = ExportLogsServiceRequest(
+        resource_logs=[
+            ResourceLogs(scope_logs=[ScopeLogs(log_records=[LogRecord(body=AnyValue(string_value="hello"))])])
+        ]
+    )
+
+    answer = channel.unary_unary(EXPORT_LOGS, as_it_is, as_it_is)(request.SerializeToString(), timeout=20)
+
+    assert answer == b""
+
+
+@pytest.mark.parametrize("service", ["metrics.v1.MetricsService", "profiles.v1development.ProfilesService"])
+def test_other_signals_are_unimplemented(channel: grpc.Channel, service: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary(EXPORT.replace("trace", "logs").replace("Trace", "Logs"), as_it_is, as_it_is)(
-            b"", timeout=20
-        )
+        channel.unary_unary(f"/opentelemetry.proto.collector.{service}/Export", as_it_is, as_it_is)(b"", timeout=20)
 
     assert isinstance(caught.value, grpc.Call)
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert "Backtrail takes" in (caught.value.details() or "")
 
 
 def test_a_full_inbox_says_when_to_come_back_in_both_forms(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -3,15 +3,20 @@
 import asyncio
 import gzip
 import http.client
+import json
 import os
+import sys
 import zlib
+from base64 import b64decode
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from google.protobuf.json_format import MessageToDict
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from starlette.requests import Request
 
 from backtrail_ingest import Admission, Ledger, http_receiver
@@ -19,6 +24,11 @@ from backtrail_ingest.errors import Overloaded
 from tests.factories import otlp_request, plain_span, span_id
 from tests.ingest.conftest import InboxFolder, until
 from tests.serving import RunningServer, running_server
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 MIB = 1 << 20
 PROTOBUF = {"content-type": "application/x-protobuf"}
@@ -71,6 +81,7 @@ def metric(client: httpx.Client, name: str) -> float:
         ("/v1/traces/", "identity", bytes),
         ("/v1/traces", "gzip", gzip.compress),
         ("/v1/traces", "deflate", zlib.compress),
+        ("/v1/traces", "zstd", zstd.compress),
     ],
 )
 def test_a_request_is_acknowledged_without_a_word_and_read_back(client: httpx.Client, path, encoding, encode) -> None:  # type: ignore[no-untyped-def]
@@ -109,7 +120,7 @@ def test_a_span_with_a_bad_id_is_named_and_the_others_are_stored(client: httpx.C
         (b"plain", {"content_encoding": "gzip"}, 400, "cannot be decompressed"),
         (gzip.compress(b"x" * 1000)[:-20], {"content_encoding": "gzip"}, 400, "ends too early"),
         (gzip.compress(b"") + b"more", {"content_encoding": "gzip"}, 400, "after the end"),
-        (b"", {"content_encoding": "br"}, 415, "content encoding 'br': send gzip"),
+        (b"", {"content_encoding": "br"}, 415, "content encoding 'br': send one of gzip, deflate, zstd, or none"),
         (b"", {"content_encoding": "gzip, gzip"}, 415, "content encoding 'gzip, gzip'"),
         (b"", {"content_type": "text/plain"}, 415, "content type 'text/plain'"),
         (bytes(MIB + 1), {}, 413, "over the limit of 1048576"),
@@ -127,11 +138,57 @@ def test_what_cannot_be_taken_is_refused_with_a_reason(
     assert "retry-after" not in answer.headers
 
 
-def test_json_is_told_in_json_that_it_comes_later(client: httpx.Client) -> None:
-    answer = post(client, b"{}", content_type="application/json; charset=utf-8")
+JSON = {"content_type": "application/json; charset=utf-8"}
 
-    assert answer.status_code == 415
-    assert answer.json() == {"code": 3, "message": "OTLP/JSON is not read yet: send protobuf as application/x-protobuf"}
+
+def json_request(*spans: Span) -> bytes:
+    """OTLP/JSON differs from protobuf's own in the ids."""
+    request = MessageToDict(otlp_request(*spans))
+    for span in request["resourceSpans"][0]["scopeSpans"][0]["spans"]:
+        for id_ in span.keys() & {"traceId", "spanId"}:
+            span[id_] = b64decode(span[id_]).hex()
+    return json.dumps(request).encode()
+
+
+@pytest.mark.parametrize("padding", [0, http_receiver.SMALL_JSON], ids=["small", "large"])
+def test_json_is_acknowledged_in_json_and_read_back(client: httpx.Client, padding: int) -> None:
+    trace_id = os.urandom(16)
+    body = json_request(plain_span("sent", trace_id=trace_id, attributes={"padding": "x" * padding}))
+
+    answer = post(client, gzip.compress(body), content_encoding="gzip", **JSON)
+
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert answer.headers["content-type"] == "application/json"
+    assert names_in(client, trace_id, 1) == ["sent"]
+
+
+def test_a_bad_span_among_json_is_named_in_json(client: httpx.Client) -> None:
+    body = json_request(plain_span("bad", trace_id=b"short"), plain_span("good", trace_id=os.urandom(16)))
+
+    answer = post(client, body, **JSON)
+
+    partial_success = answer.json()["partialSuccess"]
+    assert (answer.status_code, partial_success["rejectedSpans"]) == (200, "1")
+    assert "span 'bad': trace_id of 5 bytes" in partial_success["errorMessage"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "status", "code", "words"),
+    [
+        ("/v1/traces", b"{", {}, 400, 3, "1 bytes are not JSON: Expecting property name"),
+        ("/v1/traces", b"{}", {"content_encoding": "br"}, 415, 3, "content encoding 'br'"),
+        ("/v1/traces", b" " * (MIB + 1), {}, 413, 8, "over the limit of 1048576"),
+        ("/v1/metrics", b"{}", {}, 404, 12, "there is nothing at /v1/metrics"),
+    ],
+)
+def test_refusals_of_json_are_json(
+    client: httpx.Client, path: str, body: bytes, headers: dict[str, str], status: int, code: int, words: str
+) -> None:
+    answer = post(client, body, path, **JSON, **headers)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+    assert answer.json()["code"] == code
+    assert words in answer.json()["message"]
 
 
 def test_a_body_without_a_declared_length_is_measured_as_it_comes(server: RunningServer) -> None:
@@ -146,7 +203,7 @@ def test_a_body_without_a_declared_length_is_measured_as_it_comes(server: Runnin
     connection.close()
 
 
-@pytest.mark.parametrize("path", ["/v1/logs", "/v1/metrics", "/v1/", "/v1/traces/more"])
+@pytest.mark.parametrize("path", ["/v1/metrics", "/v1development/profiles", "/v1/", "/v1/traces/more"])
 def test_unknown_paths_are_answered_in_otlps_own_words(client: httpx.Client, path: str) -> None:
     answer = post(client, b"", path)
 
@@ -158,7 +215,7 @@ def test_only_post_is_possible(client: httpx.Client) -> None:
     answer = client.get("/v1/traces")
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-    assert "POST an ExportTraceServiceRequest" in status_of(answer).message
+    assert "POST an OTLP request" in status_of(answer).message
 
 
 def test_every_span_is_accounted_for(client: httpx.Client) -> None:
