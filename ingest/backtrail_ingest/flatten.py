@@ -6,9 +6,6 @@ Only requests that hold a map, a list of anything but strings, a key twice, or a
 the others are never taken apart. One function for each level OTLP itself has.
 """
 
-import json
-import math
-from base64 import b64encode
 from collections import Counter
 from collections.abc import MutableSequence
 from dataclasses import dataclass, field
@@ -22,12 +19,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from backtrail_ingest.errors import UndecodableRequest
 from backtrail_ingest.signals import TRACES, Signal
 from backtrail_ingest.wire import SlicedRequest
+from backtrail_store.rows import AttributeValue
+from backtrail_store.values import write_json
 
 NAME_SHOWN = 100
 FAULTS_NAMED = 5
 
 T = TypeVar("T")
-JsonValue = str | bool | int | float | list["JsonValue"] | dict[str, "JsonValue"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,39 +151,22 @@ def flatten_value(sliced: AnyValue) -> None:
         write_text(sliced, plain_map(KeyValueList.FromString(getattr(sliced, which))))
 
 
-def write_text(sliced: AnyValue, value: JsonValue) -> None:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    setattr(sliced, "kvlist_value", text.encode())  # noqa: B010  # the type checker knows the field as a message
+def write_text(sliced: AnyValue, value: AttributeValue) -> None:
+    setattr(sliced, "kvlist_value", write_json(value).encode())  # noqa: B010  # the type checker knows the field as a message
 
 
-def plain_value(value: AnyValue) -> JsonValue:
+def plain_value(value: AnyValue) -> AttributeValue:
     match value.WhichOneof("value"):
         case "array_value":
             return [plain_value(element) for element in value.array_value.values]
         case "kvlist_value":
             return plain_map(value.kvlist_value)
-        case "bytes_value":
-            return {"$bytes": b64encode(value.bytes_value).decode()}
-        case "double_value":
-            return plain_double(value.double_value)
-        case "string_value":
-            return value.string_value
-        case "int_value":
-            return value.int_value
-        case "bool_value":
-            return value.bool_value
-        case _:
+        case None:
             return None
+        case which:
+            scalar: AttributeValue = getattr(value, which)
+            return scalar
 
 
-def plain_map(pairs: KeyValueList) -> JsonValue:
+def plain_map(pairs: KeyValueList) -> AttributeValue:
     return {pair.key: plain_value(pair.value) for pair in pairs.values}
-
-
-def plain_double(value: float) -> JsonValue:
-    """JSON has no word for these three, so they travel as text."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value

@@ -26,6 +26,7 @@ from backtrail_query.records import RunRecords, payload, text
 from backtrail_query.state import StateJson, read_state
 from backtrail_query.tree import count_lost
 from backtrail_store.rows import RunStatus, SpanRow
+from backtrail_store.values import json_value
 
 SCHEMA = "replay-bundle/1"
 PAGE_BYTES = 16 << 20
@@ -120,7 +121,7 @@ def _write_run(generation: Generation, open_status: OpenStatus, *, initial_state
         "error": _run_error(run),
         "entrypoint": text(run, semconv.RUN_ENTRYPOINT),
         "entry_code_hash": text(run, semconv.RUN_ENTRY_CODE_HASH),
-        "service_version": run.resource.get(semconv.SERVICE_VERSION),
+        "service_version": json_value(run.resource.get(semconv.SERVICE_VERSION)),
         "sdk_version": text(run, semconv.SDK_VERSION),
         "python": text(run, semconv.PYTHON),
         "context": payload(run, semconv.RUN_CONTEXT),

@@ -135,6 +135,9 @@ class StatusView(View):
 class ScopeView(View):
     name: str
     version: str
+    schema_url: str
+    dropped_attributes_count: int
+    attributes: dict[str, JsonValue]
 
 
 class EventView(View):
@@ -142,6 +145,7 @@ class EventView(View):
     time: Time
     name: str
     attributes: dict[str, JsonValue]
+    dropped_attributes_count: int
 
 
 class LinkView(View):
@@ -149,6 +153,8 @@ class LinkView(View):
     span_id: str
     trace_state: str
     attributes: dict[str, JsonValue]
+    dropped_attributes_count: int
+    flags: int
 
 
 class SpanView(View):
@@ -167,6 +173,11 @@ class SpanView(View):
     scope: ScopeView
     trace_state: str
     flags: int
+    resource_schema_url: str
+    dropped_attributes_count: Annotated[int, Field(description="what the sender left out, and the limits here did")]
+    dropped_events_count: int
+    dropped_links_count: int
+    resource_dropped_attributes_count: int
     backtrail_kind: str | None
     step_kind: str | None
     operation_name: str | None
@@ -199,7 +210,8 @@ class SpanView(View):
     attributes: Annotated[
         dict[str, JsonValue],
         Field(
-            description='every attribute in its JSON type; bytes are {"$bytes": base64}, NaN and infinities strings',
+            description="every attribute in its own type: a double has a point or an exponent; bytes are "
+            '{"$bytes": base64}, NaN and the infinities {"$double": "NaN"}, an empty value is null',
             examples=[{"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 412}],
         ),
     ]

@@ -16,6 +16,7 @@ from backtrail import semconv
 from backtrail_query.deltas import Delta, Values, read_deltas, read_values
 from backtrail_query.tree import EndStatus, end_status, kind_of
 from backtrail_store.rows import AttributeValue, SpanRow
+from backtrail_store.values import json_value
 
 StepStatus: TypeAlias = EndStatus | Literal["incomplete"]
 Frames: TypeAlias = list[list[object]]
@@ -280,7 +281,7 @@ def payload(span: SpanRow, name: str) -> object:
     """A payload's JSON; None if it is absent or cut, which its digest tells where it matters."""
     value: AttributeValue = span.attributes.get(name)
     if not isinstance(value, str):
-        return value
+        return json_value(value)
     try:
         decoded: object = from_json(value, allow_inf_nan=False)
     except ValueError:

@@ -13,6 +13,7 @@ from fastapi import Response
 from pydantic_core import from_json, to_json
 
 from backtrail_store.rows import AttributeValue, RunRow
+from backtrail_store.values import json_value
 
 JsonObject = dict[str, object]
 
@@ -69,7 +70,7 @@ def run_view(run: RunRow) -> JsonObject:
 def payload_view(value: AttributeValue) -> object:
     """A payload attribute as the JSON it holds; text that is no JSON stands as it is."""
     if not isinstance(value, str):
-        return value
+        return json_value(value)
     try:
         decoded: object = from_json(value, allow_inf_nan=False)
     except ValueError:

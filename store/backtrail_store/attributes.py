@@ -10,13 +10,14 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 
 from backtrail_store.rows import AttributeValue
+from backtrail_store.values import read_json
 
 _READ: dict[str, Callable[[str], AttributeValue]] = {
     "int": int,
     "double": float,
     "bool": lambda text: text == "true",
     "array": json.loads,
-    "json": json.loads,
+    "json": read_json,
     "bytes": b64decode,
     "empty": lambda text: None,
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-AttributeValue = str | int | float | bool | bytes | list[str] | dict[str, object] | list[object] | None
+AttributeValue = str | int | float | bool | bytes | list["AttributeValue"] | dict[str, "AttributeValue"] | None
 SpanKind = Literal["unspecified", "internal", "server", "client", "producer", "consumer"]
 StatusCode = Literal["unset", "ok", "error"]
 RunStatus = Literal["running", "completed", "failed", "cancelled", "incomplete"]
@@ -19,6 +19,7 @@ class EventRow:
     time_unix_nano: int
     name: str
     attributes: dict[str, AttributeValue]
+    dropped_attributes_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class LinkRow:
     span_id: str
     trace_state: str
     attributes: dict[str, AttributeValue]
+    dropped_attributes_count: int
+    flags: int
 
 
 @dataclass(slots=True)  # not frozen: that would triple the cost of making ten thousand of them
@@ -51,6 +54,8 @@ class SpanRow:
     service_name: str
     scope_name: str
     scope_version: str
+    scope_schema_url: str
+    resource_schema_url: str
     trace_state: str
     flags: int
     backtrail_kind: str
@@ -84,8 +89,14 @@ class SpanRow:
     replayed: bool
     lost: int
     received_unix_nano: int
+    dropped_attributes_count: int
+    dropped_events_count: int
+    dropped_links_count: int
+    resource_dropped_attributes_count: int
+    scope_dropped_attributes_count: int
     attributes: dict[str, AttributeValue]
     resource: dict[str, AttributeValue]
+    scope_attributes: dict[str, AttributeValue]
     events: list[EventRow]
     links: list[LinkRow]
 

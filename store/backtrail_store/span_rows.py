@@ -2,8 +2,8 @@
 
     get_trace.sql, get_contents.sql → **span_rows** → reader
 
-The query selects SpanRow's fields in their order and, after them, attribute_types, resource_types, payloads and
-flagged, from which attributes and resource are read.
+The query selects SpanRow's fields in their order and, after them, attribute_types, resource_types,
+scope_attribute_types, payloads and flagged, from which all attributes are read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _FIRST_VALUES = list(SpanRow.__dataclass_fields__).index("attributes")
 
 def span_row(row: Sequence[Any], contents: Mapping[int, str] | None) -> SpanRow:
     """`contents` holds the trace's payload texts by hash; None leaves the payloads out."""
-    light, resource, events, links, types, resource_types, payloads, flagged = row[_FIRST_VALUES:]
+    light, resource, scope, events, links, types, resource_types, scope_types, payloads, flagged = row[_FIRST_VALUES:]
     texts = dict(light)
     if contents is not None:
         for key, payload in payloads.items():
@@ -31,6 +31,7 @@ def span_row(row: Sequence[Any], contents: Mapping[int, str] | None) -> SpanRow:
         *row[:_FIRST_VALUES],
         _values(texts, types, flagged),
         read_values(resource, resource_types),
+        read_values(scope, scope_types),
         [_event(event) for event in events],
         [_link(link) for link in links],
     ]
@@ -39,7 +40,12 @@ def span_row(row: Sequence[Any], contents: Mapping[int, str] | None) -> SpanRow:
 
 def _event(event: Mapping[str, Any]) -> EventRow:
     attributes = read_values(event["attributes"], event["attribute_types"])
-    return EventRow(time_unix_nano=event["time_unix_nano"], name=event["name"], attributes=attributes)
+    return EventRow(
+        time_unix_nano=event["time_unix_nano"],
+        name=event["name"],
+        attributes=attributes,
+        dropped_attributes_count=event["dropped_attributes_count"],
+    )
 
 
 def _link(link: Mapping[str, Any]) -> LinkRow:
@@ -48,6 +54,8 @@ def _link(link: Mapping[str, Any]) -> LinkRow:
         span_id=link["span_id"],
         trace_state=link["trace_state"],
         attributes=read_values(link["attributes"], link["attribute_types"]),
+        dropped_attributes_count=link["dropped_attributes_count"],
+        flags=link["flags"],
     )
 
 

@@ -11,6 +11,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from backtrail_store.attributes import join_payload
+from backtrail_store.values import write_json
 
 
 def span_objects(rows: Iterable[Mapping[str, Any]], contents: Mapping[int, str]) -> Iterator[str]:
@@ -43,6 +44,6 @@ def _value(text: str, type_: str) -> str:
         case "bytes":
             return f'{{"$bytes":"{text}"}}'
         case "double":
-            return {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}.get(text) or repr(float(text))
+            return write_json(float(text))
         case _:
             return text

@@ -39,7 +39,7 @@ def test_a_flat_value_passes_as_the_bytes_that_came_in(value: Value) -> None:
         (["a", None], '["a",null]'),
         (["a", 1, [b"\x00", "é"]], '["a",1,[{"$bytes":"AA=="},"é"]]'),
         ([[]], "[[]]"),
-        ([math.nan, math.inf, -math.inf], '["NaN","Infinity","-Infinity"]'),
+        ([math.nan, math.inf, -math.inf], '[{"$double":"NaN"},{"$double":"Infinity"},{"$double":"-Infinity"}]'),
         ({}, "{}"),
         ({"a": {"b": [1, {"c": None}]}, "d": True}, '{"a":{"b":[1,{"c":null}]},"d":true}'),
     ],

@@ -158,8 +158,8 @@ def test_attributes_come_back_in_their_own_types(api: TestClient, insert: Insert
         **sent,
         "map": {"a": [1.5, None, {"b": {"$bytes": "AP8="}}]},
         "bytes": {"$bytes": "AP8="},
-        "nan": "NaN",
-        "infinite": "-Infinity",
+        "nan": {"$double": "NaN"},
+        "infinite": {"$double": "-Infinity"},
     }
     assert b'"double":1.0' in answer.content
     assert trace.spans[0].start_time == "2026-09-21T14:13:20.000000000Z"

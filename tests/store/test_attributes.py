@@ -155,7 +155,12 @@ def test_json_has_words_for_the_numbers_it_cannot_write(insert: Insert, store: S
 
     [text] = store.reader.get_trace_json("default", TRACE)
 
-    expected = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity", "raw": {"$bytes": "AP8="}}
+    expected = {
+        "nan": {"$double": "NaN"},
+        "inf": {"$double": "Infinity"},
+        "-inf": {"$double": "-Infinity"},
+        "raw": {"$bytes": "AP8="},
+    }
     assert json.loads(text)["attributes"] == expected
 
 
@@ -176,7 +181,7 @@ def test_a_span_whose_payloads_have_aged_out_is_read_without_them(insert: Insert
     [
         (5, 5),
         (1.0, 1.0),
-        (float("nan"), "NaN"),
+        (float("nan"), {"$double": "NaN"}),
         (True, True),
         (None, None),
         ([], []),

@@ -10,9 +10,17 @@ CREATE TABLE IF NOT EXISTS otlp_in (
         value Enum8('empty' = 0, 'string' = 1, 'bool' = 2, 'int' = 3, 'double' = 4, 'array' = 5, 'json' = 6, 'bytes' = 7),
         string_value String, bool_value UInt8, int_value Int64, double_value Float64,
         array_value_values_string_value Array(String), json_value String, bytes_value String))),
+      resource_dropped_attributes_count UInt32,
+      schema_url String,
       scope_spans Array(Tuple(
         scope_name String,
         scope_version String,
+        scope_attributes Array(Tuple(key String, value Tuple(
+          value Enum8('empty' = 0, 'string' = 1, 'bool' = 2, 'int' = 3, 'double' = 4, 'array' = 5, 'json' = 6, 'bytes' = 7),
+          string_value String, bool_value UInt8, int_value Int64, double_value Float64,
+          array_value_values_string_value Array(String), json_value String, bytes_value String))),
+        scope_dropped_attributes_count UInt32,
+        schema_url String,
         spans Array(Tuple(
           trace_id String,
           span_id String,
@@ -30,12 +38,15 @@ CREATE TABLE IF NOT EXISTS otlp_in (
           events Array(Tuple(time_unix_nano UInt64, name String, attributes Array(Tuple(key String, value Tuple(
             value Enum8('empty' = 0, 'string' = 1, 'bool' = 2, 'int' = 3, 'double' = 4, 'array' = 5, 'json' = 6, 'bytes' = 7),
             string_value String, bool_value UInt8, int_value Int64, double_value Float64,
-            array_value_values_string_value Array(String), json_value String, bytes_value String))))),
+            array_value_values_string_value Array(String), json_value String, bytes_value String))),
+            dropped_attributes_count UInt32)),
           dropped_events_count UInt32,
           links Array(Tuple(trace_id String, span_id String, trace_state String, attributes Array(Tuple(key String, value Tuple(
             value Enum8('empty' = 0, 'string' = 1, 'bool' = 2, 'int' = 3, 'double' = 4, 'array' = 5, 'json' = 6, 'bytes' = 7),
             string_value String, bool_value UInt8, int_value Int64, double_value Float64,
-            array_value_values_string_value Array(String), json_value String, bytes_value String))))),
+            array_value_values_string_value Array(String), json_value String, bytes_value String))),
+            dropped_attributes_count UInt32, flags UInt32)),
+          dropped_links_count UInt32,
           status_message String,
           status_code Int32,
           flags UInt32))))))))

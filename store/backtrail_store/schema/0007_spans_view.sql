@@ -4,7 +4,15 @@ WITH
   texts['backtrail.kind'] = 'pending' AS pending,
   -- Partitions are dates and end in 2149: a later time would fail the whole insert.
   least(start, 5617000000000000000) AS bounded_start,
-  least(end, 5617000000000000000) AS bounded_end
+  least(end, 5617000000000000000) AS bounded_end,
+  toInt64(toUnixTimestamp64Nano(received_time)) - toInt64(bounded_end) AS delay,
+  multiIf(
+    start > bounded_start OR end > bounded_end, concat('time out of range: ', toString(start), ' to ', toString(end)),
+    start = 0, 'no start time',
+    end < start, concat('end before start: ', toString(end)),
+    delay > 43200000000000, concat('received ', toString(intDiv(delay, 3600000000000)), ' hours after its end'),
+    delay < -43200000000000, concat('received ', toString(intDiv(-delay, 3600000000000)), ' hours before its end'),
+    '') AS odd_time
 SELECT
   project,
   trace_id,
@@ -22,13 +30,11 @@ SELECT
   resource['service.name'] AS service_name,
   scope_name,
   scope_version,
+  scope_schema_url,
+  resource_schema_url,
   trace_state,
   flags,
-  multiIf(
-    start > bounded_start OR end > bounded_end, concat('time out of range: ', toString(start), ' to ', toString(end)),
-    start = 0, 'no start time',
-    end < start, concat('end before start: ', toString(end)),
-    '') AS flagged,
+  concat(texts['backtrail.flagged'], if(odd_time != '' AND texts['backtrail.flagged'] != '', '; ', ''), odd_time) AS flagged,
 
   if(pending, texts['backtrail.pending.kind'], texts['backtrail.kind']) AS backtrail_kind,
   concat(texts['backtrail.step.status'], texts['backtrail.agent.status'], texts['backtrail.run.status']) AS status,
@@ -71,6 +77,13 @@ SELECT
   mapFromArrays(payload_keys, arrayMap(x -> tuple(backtrail_form(x), arrayMap(y -> cityHash64(y), backtrail_pieces(x))), payload_texts)) AS payloads,
   resource,
   resource_types,
+  scope_attributes,
+  scope_attribute_types,
   events,
-  links
+  links,
+  dropped_attributes_count,
+  dropped_events_count,
+  dropped_links_count,
+  resource_dropped_attributes_count,
+  scope_dropped_attributes_count
 FROM span_in;

@@ -107,7 +107,10 @@ class Status(Answer):
 
 
 class Span(Answer):
-    """One span as it was sent, every attribute in its own type; bytes are `{"$bytes": base64}`."""
+    """One span as it was sent, every attribute in its own type.
+
+    Bytes are `{"$bytes": base64}`, NaN and the infinities `{"$double": "NaN"}`.
+    """
 
     span_id: str
     parent_span_id: str | None = None
