@@ -1,7 +1,8 @@
 """The data: the only place that knows ClickHouse and SQL.
 
-Tables: `otlp_in` and `span_in` (doors that keep nothing), `spans` (one row a span, light columns), `contents`
-(payload texts), `model_prices` with the dictionary `prices`, `projects`, `api_keys`, `schema_migrations`.
+Tables: `otlp_in`, `span_in`, `otlp_logs_in` and `log_in` (doors that keep nothing), `spans` and `logs` (one row a span
+or log record, light columns), `contents` (payload texts), `model_prices` with the dictionary `prices`, `projects`,
+`api_keys`, `schema_migrations`.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from backtrail_store.errors import (
 from backtrail_store.health import BrokenPart, StoreHealth, read_health
 from backtrail_store.insert import Batch, insert
 from backtrail_store.keys import SCOPES, ApiKey, KeyTable, Scope
+from backtrail_store.log_reader import LogReader
+from backtrail_store.log_rows import LogFilter, LogRow
 from backtrail_store.migrations import migrate
 from backtrail_store.partitions import Partition
 from backtrail_store.prices import ModelPrice, learn_prices, seed_prices, write_prices
@@ -40,6 +43,9 @@ __all__ = [
     "EventRow",
     "Keeping",
     "LinkRow",
+    "LogFilter",
+    "LogReader",
+    "LogRow",
     "ModelPrice",
     "Partition",
     "Project",
@@ -71,6 +77,7 @@ class Store:
         self._readers = ClientPool(address, size=_READERS)
         self._prober = ClientPool(address, size=1)
         self.reader = TraceReader(self._readers, silence_seconds=silence_seconds)
+        self.log_reader = LogReader(self._readers)
         self.projects = ProjectTable(self._readers)  # which do not wait for the insert of a large batch
         self.keys = KeyTable(self._readers)
 

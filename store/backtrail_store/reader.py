@@ -32,7 +32,7 @@ READ_SETTINGS: dict[str, object] = {
     "use_skip_indexes_if_final_exact_mode": 0,
     "max_threads": 2,
 }
-_FAR_FUTURE = 5_617_000_000_000_000_001
+FAR_FUTURE = 5_617_000_000_000_000_001
 _DAY_NS = 86_400 * 10**9
 _MOST_ROWS = 20_000
 
@@ -137,12 +137,12 @@ class TraceReader:
         return [(run_id, start) for run_id, start in self._places("find_open_runs", project, where, limit=where.limit)]
 
     def _places(self, query: str, project: str, where: RunFilter, **parameters: Any) -> Sequence[Sequence[Any]]:
-        before_time, before_id = where.before or (_FAR_FUTURE, "")
+        before_time, before_id = where.before or (FAR_FUTURE, "")
         result = self._ask(
             query,
             project=project,
-            start=_nanos(where.start, 0),
-            end=_nanos(where.end, _FAR_FUTURE),
+            start=nanos(where.start, 0),
+            end=nanos(where.end, FAR_FUTURE),
             before_time=before_time,
             before_id=before_id,
             name=where.name or "",
@@ -186,5 +186,5 @@ def _wanted(rows: Sequence[Sequence[Any]]) -> Wanted:
     )
 
 
-def _nanos(moment: datetime | None, default: int) -> int:
+def nanos(moment: datetime | None, default: int) -> int:
     return default if moment is None else int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
