@@ -5,14 +5,16 @@ or log record, light columns), `contents` (payload texts), `model_prices` with t
 `api_keys`, `schema_migrations`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from backtrail_store.abandoned import abandon_engine
 from backtrail_store.client import Address, ClientPool, parse_address
+from backtrail_store.erasure import Erased, bury, erase_buried, find_replays, find_traces_of_user, is_known
 from backtrail_store.errors import (
     BatchRefused,
+    NoRoom,
     StoreError,
     StoreInUse,
     StoreNotWritable,
@@ -40,6 +42,7 @@ __all__ = [
     "Batch",
     "BatchRefused",
     "BrokenPart",
+    "Erased",
     "EventRow",
     "Keeping",
     "LinkRow",
@@ -47,6 +50,7 @@ __all__ = [
     "LogReader",
     "LogRow",
     "ModelPrice",
+    "NoRoom",
     "Partition",
     "Project",
     "RunFilter",
@@ -117,6 +121,25 @@ class Store:
     def drop_oldest_week(self, now: datetime) -> list[Partition]:
         """Drops the oldest week there is, for when the disk is short."""
         return drop_oldest_week(self._readers, now)
+
+    def bury(self, project: str, trace_ids: Iterable[str]) -> None:
+        """From here on nothing of these traces is stored; see erasure.py."""
+        bury(self._readers, project, trace_ids)
+
+    def erase_buried(self, project: str) -> Erased:
+        """Returns when nothing of the project's buried traces is in any file. Raises NoRoom."""
+        return erase_buried(self._readers, project)
+
+    def is_known(self, project: str, trace_id: str) -> bool:
+        """Whether anything of it is stored, or was erased."""
+        return is_known(self._readers, project, trace_id)
+
+    def find_traces_of_user(self, project: str, user_id: str) -> list[str]:
+        return find_traces_of_user(self._readers, project, user_id)
+
+    def find_replays(self, project: str, trace_ids: Iterable[str]) -> list[str]:
+        """Runs that replayed one of these."""
+        return find_replays(self._readers, project, trace_ids)
 
     def ping(self) -> None:
         """Raises StoreUnavailable if the store does not answer."""

@@ -2,6 +2,7 @@
 
 StoreError
 ├── StoreUnavailable      try the same again later; nothing is wrong with the data
+├── NoRoom                the disk is too full for what was asked; make room, then ask again
 ├── BatchRefused          this data will never be taken; halve it, or put it aside
 ├── UnknownStoreScheme    at start: not a kind of store we know
 ├── StoreInUse            at start: another process owns the folder
@@ -15,6 +16,10 @@ class StoreError(Exception):
 
 class StoreUnavailable(StoreError):
     """ClickHouse is away, full or overloaded. Try again later with the same bytes."""
+
+
+class NoRoom(StoreError):
+    """The disk could not hold what this would write. Nothing was begun; make room and ask again."""
 
 
 class BatchRefused(StoreError):

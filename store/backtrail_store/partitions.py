@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from backtrail_store.client import ClientPool
 from backtrail_store.reader import QUERIES
 
-TABLES = ("spans", "contents")
+TABLES = ("spans", "contents", "logs")
 
 
 @dataclass(frozen=True, slots=True)

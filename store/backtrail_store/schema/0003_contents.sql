@@ -16,4 +16,6 @@ ORDER BY (project, toStartOfHour(time), trace_id, hash)
 SETTINGS index_granularity = 1024, index_granularity_bytes = '1Mi', min_compress_block_size = 262144,
   non_replicated_deduplication_window = 10000,
   min_level_for_wide_part = 1, vertical_merge_algorithm_min_rows_to_activate = 1, vertical_merge_algorithm_min_columns_to_activate = 1,
-  fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
+  fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
+  -- Merged parts are synced, so what they replace need not be kept: erased is gone.
+  old_parts_lifetime = 1;

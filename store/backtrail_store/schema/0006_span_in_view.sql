@@ -1,4 +1,4 @@
--- From the wire to one row a span.
+-- From the wire to one row a span; none of an erased trace.
 CREATE MATERIALIZED VIEW IF NOT EXISTS span_in_view TO span_in AS
 WITH
   arrayJoin(envelopes) AS envelope,
@@ -39,4 +39,5 @@ SELECT
   span.dropped_links_count AS dropped_links_count,
   resource_spans.resource_dropped_attributes_count AS resource_dropped_attributes_count,
   scope_spans.scope_dropped_attributes_count AS scope_dropped_attributes_count
-FROM otlp_in;
+FROM otlp_in
+WHERE NOT dictHas('erased_traces', (project, trace_id));

@@ -34,8 +34,10 @@ CREATE TABLE IF NOT EXISTS logs (
   INDEX words body TYPE text(tokenizer = 'splitByNonAlpha', preprocessor = lower(body))
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toMonday(time)
+PARTITION BY (project, toMonday(time))
 ORDER BY (project, toStartOfHour(time), trace_id, time, span_id, hash)
 SETTINGS index_granularity = 2048, non_replicated_deduplication_window = 10000,
   min_level_for_wide_part = 1, vertical_merge_algorithm_min_rows_to_activate = 1, vertical_merge_algorithm_min_columns_to_activate = 1,
-  fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
+  fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
+  -- Merged parts are synced, so what they replace need not be kept: erased is gone.
+  old_parts_lifetime = 1;

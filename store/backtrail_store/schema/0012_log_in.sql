@@ -67,4 +67,5 @@ SELECT
   backtrail_types(record.attributes) AS types,
   arrayFilter(x -> backtrail_is_payload(x), record.attributes).key AS payload_keys,
   arrayMap(x -> backtrail_text(x.value), arrayFilter(x -> backtrail_is_payload(x), record.attributes)) AS payload_texts
-FROM otlp_logs_in;
+FROM otlp_logs_in
+WHERE NOT dictHas('erased_traces', (project, trace_id));

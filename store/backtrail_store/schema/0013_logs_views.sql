@@ -42,8 +42,9 @@ SELECT
   trace_id,
   cityHash64(content) AS hash,
   fromUnixTimestamp64Nano(toInt64(least(if(time = 0, observed, time), 5617000000000000000))) AS time,
+  received_time,
   content
 FROM (
-  SELECT project, trace_id, time, observed, arrayJoin(backtrail_pieces(text)) AS content
-  FROM (SELECT project, trace_id, time, observed, arrayJoin(arrayConcat(body_payload, payload_texts)) AS text FROM log_in))
+  SELECT project, trace_id, time, observed, received_time, arrayJoin(backtrail_pieces(text)) AS content
+  FROM (SELECT project, trace_id, time, observed, received_time, arrayJoin(arrayConcat(body_payload, payload_texts)) AS text FROM log_in))
 LIMIT 1 BY project, trace_id, hash;
