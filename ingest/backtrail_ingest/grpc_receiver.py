@@ -5,9 +5,10 @@
 Other services (metrics, profiles) are UNIMPLEMENTED, so their clients drop without trying again.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Self
+from contextvars import ContextVar
+from typing import Any, Self
 
 import grpc
 import grpc.aio
@@ -19,6 +20,8 @@ from backtrail_ingest.signals import SIGNALS, WHAT_IS_TAKEN, Signal
 from backtrail_ingest.status import response_of, retry_info, status_bytes
 
 CLOSING_SECONDS = 3
+
+calling_project: ContextVar[str] = ContextVar("calling_project", default=DEFAULT_PROJECT)  # set by an interceptor
 RETRY_INFO_KEY = "google.rpc.retryinfo-bin"  # the only one the Python exporter reads
 STATUS_KEY = "grpc-status-details-bin"  # the one of the specification: Go, Java
 
@@ -34,7 +37,7 @@ class ExportService:
         try:
             with self._admission.room() as room:
                 room.add(len(body))
-                receipt = await self._admission.receive(DEFAULT_PROJECT, body, self._signal)
+                receipt = await self._admission.receive(calling_project.get(), body, self._signal)
             return response_of(self._signal, receipt).SerializeToString()
         except Refusal as refusal:
             await context.abort(refusal.grpc_status, str(refusal), self._trailing_metadata(refusal))
@@ -60,14 +63,22 @@ class OtherServices(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generi
 class GrpcReceiver:
     """Takes its port when it is made: a taken port is known before anything is opened. Serves within `serving`."""
 
-    def __init__(self, *, host: str, port: int, max_request_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        max_request_bytes: int,
+        interceptors: "Sequence[grpc.aio.ServerInterceptor[Any, Any]]" = (),
+    ) -> None:
         # gRPC would say the same with a stack trace and a line of its own in the log.
         listening_socket(host, port, setting="--grpc-port or BACKTRAIL_GRPC_PORT").close()
         self._server = grpc.aio.server(
+            interceptors=interceptors,
             options=[
                 ("grpc.max_receive_message_length", max_request_bytes),
                 ("grpc.so_reuseport", 0),  # or a second server would share the port, and half of the spans
-            ]
+            ],
         )
         self.port = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 

@@ -1,6 +1,6 @@
 """Opens the parts in order, closes them in reverse: create_app(settings), or create_guest_app(settings).
 
-    folder → gRPC port → store → inbox → writer → receivers
+    folder → gRPC port → store → keys → inbox → writer → receivers
 
 The writer stops before the inbox closes, the inbox before the store, and the receivers before all of them.
 """
@@ -18,6 +18,12 @@ import backtrail_query
 import backtrail_query.errors
 from backtrail_ingest import Admission, GrpcReceiver, Inbox, Ledger, open_inbox, running_writer
 from backtrail_server import admin
+from backtrail_server.auth.browsers import Names, is_loopback
+from backtrail_server.auth.exposure import check_exposure
+from backtrail_server.auth.gate import Gate
+from backtrail_server.auth.keyring import KeyRing, refreshed
+from backtrail_server.auth.routes import Routes
+from backtrail_server.auth.rpc_gate import RpcGate
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
 from backtrail_server.memory import giving_memory_back
 from backtrail_server.pricing import learning_prices
@@ -45,12 +51,13 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with owned_folder(settings.data) as folder:
             keep_temporary_files_in(folder)
-            async with grpc_receiver(settings) as grpc, opened_parts(app, settings) as admission:
+            async with grpc_receiver(app, settings) as grpc, opened_parts(app, settings) as admission:
+                check_exposure(settings.host, app.state.keyring)
                 app.state.grpc_port = grpc.port
                 async with giving_memory_back(admission.ledger), grpc.serving(admission):
                     yield
 
-    return app_living(lifespan)
+    return app_living(lifespan, settings)
 
 
 def create_guest_app(settings: Settings) -> FastAPI:
@@ -62,7 +69,7 @@ def create_guest_app(settings: Settings) -> FastAPI:
             async with opened_parts(app, settings):
                 yield
 
-    return app_living(lifespan)
+    return app_living(lifespan, settings)
 
 
 @asynccontextmanager
@@ -71,6 +78,7 @@ async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admiss
     ledger = Ledger(app.state.registry)
     with store_of(settings) as store, inbox_of(settings, ledger) as inbox:
         store.migrate()
+        app.state.keyring = KeyRing(store, settings.key.get_secret_value())
         async with running_writer(inbox, store, batch_bytes=settings.batch_bytes) as writer:
             admission = admission_to(inbox, settings, ledger)
             app.state.store, app.state.inbox, app.state.admission = store, inbox, admission
@@ -81,11 +89,12 @@ async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admiss
                 "disk": disk_probe(settings.data, reserve_bytes=settings.disk_reserve_bytes),
             }
             with closing(Readiness(probes)) as app.state.readiness:
-                async with learning_prices(store), keeping_to(retention_of(store, settings)):
+                keeping = keeping_to(retention_of(store, settings))
+                async with learning_prices(store), refreshed(app.state.keyring, store), keeping:
                     yield admission
 
 
-def app_living(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+def app_living(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Backtrail",
         version=version("backtrail-server"),
@@ -98,7 +107,12 @@ def app_living(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
     app.include_router(admin.create_router())
     app.include_router(readyz_router)
     backtrail_query.errors.install(app)
+    app.add_middleware(Gate, routes=Routes(app), names=names_of(settings))
     return app
+
+
+def names_of(settings: Settings) -> Names:
+    return Names(is_loopback=is_loopback(settings.host), hosts=settings.host_names)
 
 
 def store_of(settings: Settings) -> AbstractContextManager[Store]:
@@ -134,5 +148,10 @@ def admission_to(inbox: Inbox, settings: Settings, ledger: Ledger) -> Admission:
     )
 
 
-def grpc_receiver(settings: Settings) -> GrpcReceiver:
-    return GrpcReceiver(host=settings.host, port=settings.grpc_port, max_request_bytes=settings.max_request_bytes)
+def grpc_receiver(app: FastAPI, settings: Settings) -> GrpcReceiver:
+    return GrpcReceiver(
+        host=settings.host,
+        port=settings.grpc_port,
+        max_request_bytes=settings.max_request_bytes,
+        interceptors=[RpcGate(lambda: app.state.keyring)],
+    )

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import uvicorn
@@ -124,6 +125,12 @@ async def ask(client: httpx.AsyncClient, method: str, path: str, **request: Any)
     if answer.is_error:
         raise CommandFailed(answer.json()["detail"])
     return answer.json() if answer.content else None
+
+
+def path_of(*parts: str) -> str:
+    """An address with names in it, whatever they consist of."""
+    first, *names = parts
+    return "/".join([first, *(quote(name, safe="") for name in names)])
 
 
 @asynccontextmanager

@@ -6,7 +6,8 @@ So flag, variable and documentation have one source.
 """
 
 import argparse
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TypeAlias
 
 from backtrail_server.settings import Settings
@@ -23,3 +24,18 @@ def add_flags(command: argparse.ArgumentParser, names: Sequence[str]) -> None:
         command.add_argument(
             f"--{name.replace('_', '-')}", metavar=name.upper(), help=f"{field.description} ({default})"
         )
+
+
+def add_action(
+    actions: Commands, name: str, help_: str, do: Callable[[Settings, argparse.Namespace], Coroutine[None, None, None]]
+) -> argparse.ArgumentParser:
+    """One of a command's own commands; `do` asks the server that owns the data folder."""
+
+    def run(settings: Settings, options: argparse.Namespace) -> int:
+        asyncio.run(do(settings, options))
+        return 0
+
+    parser = actions.add_parser(name, help=help_)
+    parser.set_defaults(run=run)
+    add_flags(parser, STORE_FLAGS)
+    return parser

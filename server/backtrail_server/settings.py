@@ -5,8 +5,11 @@ environment, flags → cli → **settings** → process, app (which hand on numb
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backtrail_server.auth.secret import is_secret
 
 
 class Settings(BaseSettings):
@@ -64,6 +67,24 @@ class Settings(BaseSettings):
         "the SDK gives one every 30.",
     )
 
+    key: SecretStr = Field(
+        default=SecretStr(""),
+        description="A key that is good for everything in the project `default`, as long as the server runs with it; "
+        "`bt_` and 64 hexadecimal digits.",
+    )
+    allowed_hosts: str = Field(
+        default="",
+        description="Names other than its own addresses by which the server is asked, with commas in between; "
+        "on loopback none, elsewhere any, unless some are given.",
+    )
+
+    @field_validator("key")
+    @classmethod
+    def random_enough(cls, key: SecretStr) -> SecretStr:
+        if key.get_secret_value() and not is_secret(key.get_secret_value()):
+            raise ValueError("a key is bt_ and 64 hexadecimal digits; `echo bt_$(openssl rand -hex 32)` makes one")
+        return key
+
     @field_validator("data")
     @classmethod
     def absolute(cls, data: Path) -> Path:
@@ -74,10 +95,19 @@ class Settings(BaseSettings):
         return self.store or f"chdb://{self.data / 'clickhouse'}"
 
     @property
+    def host_names(self) -> frozenset[str]:
+        return frozenset(name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip())
+
+    @property
     def inbox_path(self) -> Path:
         return self.data / "inbox.sqlite"
 
 
 def describe(error: ValidationError) -> str:
-    faults = error.errors(include_url=False)
-    return "; ".join(f"BACKTRAIL_{str(fault['loc'][0]).upper()}={fault['input']!r}: {fault['msg']}" for fault in faults)
+    return "; ".join(_describe(fault) for fault in error.errors(include_url=False))
+
+
+def _describe(fault: ErrorDetails) -> str:
+    name = str(fault["loc"][0])
+    given = "" if name == "key" else f"={fault['input']!r}"  # a key is nothing to print
+    return f"BACKTRAIL_{name.upper()}{given}: {fault['msg']}"

@@ -1,0 +1,111 @@
+"""/api/v1/projects: made, listed and deleted by the server's admin.
+
+commands.projects → **projects** → store, keyring
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import AwareDatetime, BaseModel, Field
+
+from backtrail_query.errors import NotFound, QueryError
+from backtrail_query.models import Problem
+from backtrail_server.admin.audit import record
+from backtrail_server.admin.moments import moment
+from backtrail_server.auth.grant import Grant
+from backtrail_server.auth.keyring import KeyRing
+from backtrail_store import DEFAULT_PROJECT, Project, Store
+
+router = APIRouter(
+    prefix="/api/v1/projects",
+    tags=["administration"],
+    responses={status: {"model": Problem} for status in (401, 403, 404, 422)},
+)
+
+ProjectName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$",
+        description="1 to 63 letters, digits, points, hyphens and underscores",
+    ),
+]
+
+
+class ProjectNotFound(NotFound):
+    """There is none of that name, or it is none of the caller's business: the answer is the same."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no project {name[:100]!r}")
+
+
+class ProjectConflict(QueryError):
+    status = 409
+    title = "Not possible with this project"
+
+
+class NewProject(BaseModel):
+    name: ProjectName
+
+
+class ProjectView(BaseModel):
+    name: str
+    created_time: AwareDatetime | None
+    spans_days: int | None
+    contents_days: int | None
+
+
+class ProjectList(BaseModel):
+    projects: list[ProjectView]
+
+
+@router.get("")
+def list_projects(request: Request) -> ProjectList:
+    """By name; `default` is always there."""
+    store: Store = request.app.state.store
+    return ProjectList(projects=[project_view(project) for project in store.projects.list()])
+
+
+@router.post("", status_code=201, responses={409: {"model": Problem}})
+def create_project(new: NewProject, request: Request) -> ProjectView:
+    store: Store = request.app.state.store
+    if store.projects.get(new.name) is not None:
+        raise ProjectConflict(f"there is a project {new.name!r} already")
+    project = store.projects.create(new.name)
+    record(request, f"project {project.name} created")
+    return project_view(project)
+
+
+def administered(project: str, request: Request) -> Project:
+    """The project of the path, if there is one and the caller may administer it. Raises ProjectNotFound."""
+    store: Store = request.app.state.store
+    grant: Grant = request.state.grant
+    found = store.projects.get(project)
+    if found is None or not grant.covers(project):
+        raise ProjectNotFound(project)
+    return found
+
+
+Administered = Annotated[Project, Depends(administered)]
+
+
+@router.delete("/{project}", responses={409: {"model": Problem}})
+def delete_project(project: Administered, request: Request) -> ProjectView:
+    """Revokes its keys and takes it off the list."""
+    if project.name == DEFAULT_PROJECT:
+        raise ProjectConflict(f"{DEFAULT_PROJECT} is the project of a server without keys: it stays")
+    store: Store = request.app.state.store
+    keyring: KeyRing = request.app.state.keyring
+    for key in keyring.list(project.name):
+        keyring.revoke(key)
+    store.projects.delete(project)
+    record(request, f"project {project.name} deleted and its keys revoked")
+    return project_view(project)
+
+
+def project_view(project: Project) -> ProjectView:
+    return ProjectView(
+        name=project.name,
+        created_time=moment(project.created_unix_milli or None),
+        spans_days=project.spans_days,
+        contents_days=project.contents_days,
+    )

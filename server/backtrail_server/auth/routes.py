@@ -1,0 +1,71 @@
+"""Finds a request's route before the router does, in the router's own order, and knows which right it asks for.
+
+policy, app → **routes** → gate
+
+A request that no route is for stays here too: nothing reaches the router that was not looked up in the policy.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.routing import compile_path
+
+from backtrail_server.auth.policy import ROUTES, UNKNOWN, Access
+
+
+class RouteWithoutPolicy(Exception):
+    """A route is served of which the policy says nothing. Add it there: the app does not start without."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRoute:
+    method: str
+    path: str
+    pattern: re.Pattern[str]
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`other_methods` are those the path has when it does not have this one; then nothing is served."""
+
+    access: Access
+    what: str
+    is_served: bool
+    other_methods: tuple[str, ...] = ()
+
+
+class Routes:
+    def __init__(self, app: FastAPI) -> None:
+        """Raises RouteWithoutPolicy."""
+        self.known = [
+            KnownRoute(method, path, compile_path(path)[0], _access(method, path)) for method, path in routes_of(app)
+        ]
+
+    def find(self, method: str, path: str) -> Found:
+        matching = [route for route in self.known if route.pattern.match(path)]
+        for route in matching:
+            if route.method == method:
+                return Found(route.access, f"{method} {route.path}", is_served=True)
+        return Found(UNKNOWN, "this path", is_served=False, other_methods=tuple(route.method for route in matching))
+
+
+def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """Every method and path that is served, in the order in which the router looks for them."""
+    for route in iter_route_contexts(app.router.routes):
+        if route.path is None or not route.methods:
+            raise RouteWithoutPolicy(f"{route.name or route.path or route} has no methods that a policy could name")
+        for method in sorted(route.methods):
+            yield method, route.path
+
+
+def _access(method: str, path: str) -> Access:
+    try:
+        return ROUTES[method, path]
+    except KeyError as error:
+        raise RouteWithoutPolicy(
+            f"{method} {path} is not in the policy: say in auth/policy.py what it takes"
+        ) from error
