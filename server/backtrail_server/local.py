@@ -31,6 +31,7 @@ from backtrail_store import abandon_engine
 HOST = "127.0.0.1"
 THREAD = "backtrail-server"
 GRACE_SECONDS = 1
+MAX_CONNECTIONS = 256  # the program's files are its own
 POOL_THREADS = 2
 SETTLE_PAUSE = 0.005
 
@@ -107,7 +108,7 @@ class LocalServer:
         app = create_guest_app(self._settings)
         async with app.router.lifespan_context(app):
             self._ledger: Ledger = app.state.admission.ledger
-            config = web_config(app, grace=GRACE_SECONDS, log_config=None)
+            config = web_config(app, grace=GRACE_SECONDS, max_connections=MAX_CONNECTIONS, log_config=None)
             server = Server(config, lambda: self._ready.set_result(server))
             await server.serve(sockets=[self._socket])
 

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -19,6 +20,8 @@ from backtrail_ingest.ports import listening_socket
 from backtrail_server.app import create_app
 from backtrail_server.control import serving_control
 from backtrail_server.memory import collect_seldom, keep_freed_memory
+from backtrail_server.open_files import allow_connections
+from backtrail_server.patience import PatientProtocol
 from backtrail_server.settings import Settings
 
 GRACE_SECONDS = 4  # for requests; the insert in flight gets eight more seconds at most, and usually needs none
@@ -51,7 +54,10 @@ def serve(settings: Settings) -> None:
 
 async def serve_on(http_socket: socket.socket, settings: Settings) -> None:
     app = create_app(settings)
-    config = web_config(app, grace=GRACE_SECONDS, log_level="warning", access_log=False)
+    max_connections = allow_connections(settings.max_connections)
+    config = web_config(
+        app, grace=GRACE_SECONDS, max_connections=max_connections, log_level="warning", access_log=False
+    )
     async with app.router.lifespan_context(app):
         collect_seldom()
         server = Server(config, lambda: announce(app, settings, http_socket.getsockname()[1]))
@@ -59,11 +65,11 @@ async def serve_on(http_socket: socket.socket, settings: Settings) -> None:
             await server.serve(sockets=[http_socket])
 
 
-def web_config(app: FastAPI, *, grace: int, **logging: Any) -> uvicorn.Config:
+def web_config(app: FastAPI, *, grace: int, max_connections: int, **logging: Any) -> uvicorn.Config:
     """How a server of ours speaks HTTP, in a process of its own or in somebody else's."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=partial(PatientProtocol, max_connections=max_connections),  # type: ignore[arg-type]  # it is only called
         ws="none",
         lifespan="off",  # entered by whoever serves, so that it is left whatever happens
         proxy_headers=False,
