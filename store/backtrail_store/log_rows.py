@@ -33,11 +33,16 @@ class LogRow:
     service_name: str
     scope_name: str
     scope_version: str
+    scope_schema_url: str
+    resource_schema_url: str
     flags: int
     dropped_attributes_count: int
+    resource_dropped_attributes_count: int
+    scope_dropped_attributes_count: int
     body: AttributeValue
     attributes: dict[str, AttributeValue]
     resource: dict[str, AttributeValue]
+    scope_attributes: dict[str, AttributeValue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +81,13 @@ def log_row(row: Mapping[str, Any], contents: Mapping[int, str]) -> LogRow:
     attributes = read_values(texts, columns.pop("attribute_types"))
     if flagged := columns.pop("flagged"):
         attributes["backtrail.flagged"] = flagged
-    resource = read_values(columns.pop("resource"), columns.pop("resource_types"))
-    return LogRow(**columns | {"body": _body(columns, contents), "attributes": attributes, "resource": resource})
+    values = {
+        "body": _body(columns, contents),
+        "attributes": attributes,
+        "resource": read_values(columns["resource"], columns.pop("resource_types")),
+        "scope_attributes": read_values(columns["scope_attributes"], columns.pop("scope_attribute_types")),
+    }
+    return LogRow(**columns | values)
 
 
 def _body(columns: dict[str, Any], contents: Mapping[int, str]) -> AttributeValue:

@@ -1,6 +1,6 @@
 """The files that rows lie in: a project's weeks, table by table, and what is done to them as a whole.
 
-spans, contents → system.parts → **partitions** → retention, erasure
+spans, logs, contents → system.parts → **partitions** → retention, erasure
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from backtrail_store.client import ClientPool
 from backtrail_store.reader import QUERIES
 
-TABLES = ("spans", "contents", "logs")
+TABLES = ("spans", "logs", "contents")
 
 
 @dataclass(frozen=True, slots=True)

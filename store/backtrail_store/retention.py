@@ -31,13 +31,13 @@ FOR_EVER = 0
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """How many days a project's spans and their payload texts are kept; texts never longer than spans."""
+    """How many days a project's spans and log records, and their payload texts, are kept; texts never longer."""
 
     spans_days: int = FOR_EVER
     contents_days: int = FOR_EVER
 
     def days(self, table: str) -> int:
-        if table == "spans" or not self.contents_days:
+        if table != "contents" or not self.contents_days:
             return self.spans_days
         return min(self.contents_days, self.spans_days or self.contents_days)
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from backtrail_store import LogFilter, LogRow, Store
+from backtrail_store import Keeping, LogFilter, LogRow, Store
 from backtrail_store.rows import AttributeValue
 from tests.factories import (
     ROOT_ID,
@@ -60,11 +60,16 @@ def test_a_record_is_stored_whole(store: Store) -> None:
         service_name="support-bot",
         scope_name="test",
         scope_version="1.0",
+        scope_schema_url="",
+        resource_schema_url="",
         flags=0,
         dropped_attributes_count=0,
+        resource_dropped_attributes_count=0,
+        scope_dropped_attributes_count=0,
         body="paid",
         attributes={"order": 7, "tags": ["a", "b"]},
         resource={"service.name": "support-bot"},
+        scope_attributes={},
     )
 
 
@@ -121,7 +126,7 @@ def test_t17_a_record_whose_ids_are_none_is_kept_without_them_and_says_so(store:
         "b": ("", ROOT_ID.hex()),
     }
     flagged = found["a"].attributes["backtrail.flagged"]
-    assert flagged == "trace_id of 3 bytes: 616263 span_id of 1 bytes: 78"
+    assert flagged == "trace_id of 3 bytes: 616263; span_id of 1 bytes: 78"
     assert "backtrail.flagged" not in found["b"].attributes
 
 
@@ -206,3 +211,19 @@ def test_pages_follow_each_other_without_gap_even_among_records_of_one_moment(st
         before = (page[-1].time_unix_nano, page[-1].hash)
 
     assert sorted(str(record.body) for record in seen) == [f"record {n}" for n in range(7)]
+
+
+def test_records_go_with_their_projects_spans_and_their_texts_may_go_before(store: Store) -> None:
+    record = log_record({"content": "hi"}, event_name="gen_ai.user.message")
+    insert_logs(store, record, project="short")
+    insert_logs(store, record, project="default")
+    keeping = {"short": Keeping(30)}
+
+    store.drop_expired(
+        lambda project: keeping.get(project, Keeping(contents_days=30)),
+        datetime.fromtimestamp(START // SECOND, UTC) + timedelta(days=60),
+    )
+
+    assert trace_logs(store, "short") == []
+    assert [(kept.event_name, kept.body) for kept in trace_logs(store)] == [("gen_ai.user.message", None)]
+    assert list(contents_of(store)) == []

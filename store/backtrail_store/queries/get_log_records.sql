@@ -12,8 +12,12 @@ SELECT
   service_name,
   scope_name,
   scope_version,
+  scope_schema_url,
+  resource_schema_url,
   flags,
   dropped_attributes_count,
+  resource_dropped_attributes_count,
+  scope_dropped_attributes_count,
   flagged,
   body,
   body_type,
@@ -22,7 +26,9 @@ SELECT
   attribute_types,
   payloads,
   resource,
-  resource_types
+  resource_types,
+  scope_attributes,
+  scope_attribute_types
 FROM logs FINAL
 WHERE project = {project:String}
   AND trace_id IN {trace_ids:Array(String)}

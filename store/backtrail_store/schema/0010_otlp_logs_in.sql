@@ -9,9 +9,17 @@ CREATE TABLE IF NOT EXISTS otlp_logs_in (
         value Enum8('empty' = 0, 'string' = 1, 'bool' = 2, 'int' = 3, 'double' = 4, 'array' = 5, 'json' = 6, 'bytes' = 7),
         string_value String, bool_value UInt8, int_value Int64, double_value Float64,
         array_value_values_string_value Array(String), json_value String, bytes_value String))),
+      resource_dropped_attributes_count UInt32,
+      schema_url String,
       scope_logs Array(Tuple(
         scope_name String,
         scope_version String,
+        scope_attributes Array(Tuple(key String, value Tuple(
+          value Enum8('empty' = 0, 'string' = 1, 'bool' = 2, 'int' = 3, 'double' = 4, 'array' = 5, 'json' = 6, 'bytes' = 7),
+          string_value String, bool_value UInt8, int_value Int64, double_value Float64,
+          array_value_values_string_value Array(String), json_value String, bytes_value String))),
+        scope_dropped_attributes_count UInt32,
+        schema_url String,
         log_records Array(Tuple(
           time_unix_nano UInt64,
           observed_time_unix_nano UInt64,

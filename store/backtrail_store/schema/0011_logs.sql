@@ -15,8 +15,12 @@ CREATE TABLE IF NOT EXISTS logs (
   service_name LowCardinality(String),
   scope_name LowCardinality(String),
   scope_version LowCardinality(String),
+  scope_schema_url LowCardinality(String),
+  resource_schema_url LowCardinality(String),
   flags UInt32 CODEC(T64, ZSTD(1)),
   dropped_attributes_count UInt32 CODEC(T64, ZSTD(1)),
+  resource_dropped_attributes_count UInt32 CODEC(T64, ZSTD(1)),
+  scope_dropped_attributes_count UInt32 CODEC(T64, ZSTD(1)),
   flagged LowCardinality(String),
 
   -- The body as text, with the name of its type. Long ones and those of GenAI events are in contents, as are such
@@ -29,6 +33,8 @@ CREATE TABLE IF NOT EXISTS logs (
   payloads Map(LowCardinality(String), Tuple(form Enum8('whole' = 0, 'list' = 1, 'spaced list' = 2), hashes Array(UInt64))) CODEC(ZSTD(1)),
   resource Map(LowCardinality(String), LowCardinality(String)) CODEC(ZSTD(1)),
   resource_types Map(LowCardinality(String), LowCardinality(String)) CODEC(ZSTD(1)),
+  scope_attributes Map(LowCardinality(String), LowCardinality(String)) CODEC(ZSTD(1)),
+  scope_attribute_types Map(LowCardinality(String), LowCardinality(String)) CODEC(ZSTD(1)),
 
   INDEX by_trace trace_id TYPE bloom_filter(0.001) GRANULARITY 1,
   INDEX words body TYPE text(tokenizer = 'splitByNonAlpha', preprocessor = lower(body))

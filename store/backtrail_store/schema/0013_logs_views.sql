@@ -3,6 +3,13 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS logs_view TO logs AS
 WITH
   if(time = 0, observed, time) AS happened,
   least(happened, 5617000000000000000) AS bounded_time,
+  toInt64(toUnixTimestamp64Nano(received_time)) - toInt64(bounded_time) AS delay,
+  multiIf(
+    happened > bounded_time, concat('time out of range: ', toString(happened)),
+    happened = 0, 'no time',
+    delay > 43200000000000, concat('received ', toString(intDiv(delay, 3600000000000)), ' hours after its time'),
+    delay < -43200000000000, concat('received ', toString(intDiv(-delay, 3600000000000)), ' hours before its time'),
+    '') AS odd_time,
   (text) -> tuple(backtrail_form(text), arrayMap(x -> cityHash64(x), backtrail_pieces(text))) AS payload
 SELECT
   project,
@@ -18,13 +25,16 @@ SELECT
   resource['service.name'] AS service_name,
   scope_name,
   scope_version,
+  scope_schema_url,
+  resource_schema_url,
   flags,
   dropped_attributes_count,
-  trimRight(concat(
+  resource_dropped_attributes_count,
+  scope_dropped_attributes_count,
+  arrayStringConcat(arrayFilter(x -> x != '', [
     bad_ids,
-    if(happened > bounded_time, concat('time out of range: ', toString(happened), ' '), ''),
-    if(happened = 0, 'no time ', ''),
-    if(severity BETWEEN 0 AND 24, '', concat('severity_number out of range: ', toString(severity))))) AS flagged,
+    odd_time,
+    if(severity BETWEEN 0 AND 24, '', concat('severity_number out of range: ', toString(severity)))]), '; ') AS flagged,
   body,
   body_type,
   if(empty(body_payload), CAST(tuple('whole', []), 'Tuple(form Enum8(''whole'' = 0, ''list'' = 1, ''spaced list'' = 2), hashes Array(UInt64))'), payload(body_payload[1])) AS body_payload,
@@ -32,7 +42,9 @@ SELECT
   types AS attribute_types,
   mapFromArrays(payload_keys, arrayMap(x -> payload(x), payload_texts)) AS payloads,
   resource,
-  resource_types
+  resource_types,
+  scope_attributes,
+  scope_attribute_types
 FROM log_in;
 
 -- The pieces of what records carry, under the same hashes as those of their trace's spans.
