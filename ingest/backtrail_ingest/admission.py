@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.errors import Failed, Overloaded, Refusal, RequestTooLarge
+from backtrail_ingest.errors import Failed, Overloaded, Refusal, RequestTooLarge, ShareUsedUp
 from backtrail_ingest.flatten import Faults, rewrite
 from backtrail_ingest.inbox import Inbox
 from backtrail_ingest.inspection import inspect
 from backtrail_ingest.ledger import Ledger
 from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
+from backtrail_ingest.shares import Shares, is_too_much
 from backtrail_ingest.signals import LOGS, TRACES, Signal
 
 P = ParamSpec("P")
@@ -50,18 +51,20 @@ class Admission:
         self.retry_after = retry_after
         self._max_bytes_in_flight = max_bytes_in_flight
         self._inbox = inbox
-        self._bytes_in_flight = 0
+        self._in_flight = Shares()
+        self._turn = asyncio.Lock()
         self._apart = asyncio.Lock()
         self._seen: OrderedDict[tuple[str, str, bytes], None] = OrderedDict()
 
     @contextmanager
-    def room(self) -> Iterator["Room"]:
+    def room(self, project: str) -> Iterator["Room"]:
         """Holds a request's bytes against the limits from its first byte to its acknowledgement, or its refusal.
 
         What breaks inside that is no `Refusal` becomes one.
         """
-        room = Room(self)
+        room = Room(self, project)
         try:
+            self._inbox.require_room(project)
             yield room
         except Refusal as refusal:
             self.ledger.refused_request(type(refusal).__name__)
@@ -71,17 +74,25 @@ class Admission:
             self.ledger.refused_request(Failed.__name__)
             raise Failed(f"Backtrail failed with {type(error).__name__}; its log says more") from error
         finally:
-            self._bytes_in_flight -= room.bytes
+            self._in_flight.add(project, -room.bytes)
 
-    def take_bytes(self, count: int) -> None:
-        if self._bytes_in_flight + count > self._max_bytes_in_flight:
-            raise Overloaded(f"{self._bytes_in_flight} bytes of other requests are on their way to the disk")
-        self._bytes_in_flight += count
+    def take_bytes(self, project: str, count: int, *, of_request: int) -> None:
+        """A project may have one request in flight whenever there is room, and several as long as it is not greedy."""
+        flying = self._in_flight
+        free = self._max_bytes_in_flight - flying.total - count
+        if free < 0:
+            raise Overloaded(f"{flying.total} bytes of other requests are on their way to the disk")
+        held = flying.of(project)
+        if held > of_request and is_too_much(held + count, free=free):
+            raise ShareUsedUp(f"{held} bytes of project {project!r} are on their way to the disk, which is its share")
+        flying.add(project, count)
 
     async def receive(self, project: str, body: bytes, signal: Signal = TRACES) -> Receipt:
         """Returns when every span or log record that the receipt does not name is safe on disk."""
         inspect, rewrite = INSPECTIONS[signal]
-        request = inspect(body)
+        async with self._turn:  # one between two looks at the sockets: whoever is refused hears it in between
+            await asyncio.sleep(0)
+            request = inspect(body)
         if request is None:
             request = await self.apart(rewrite, body)
         if request.item_count:
@@ -116,15 +127,16 @@ class Admission:
 class Room:
     """One request's share of the bytes in flight."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, project: str) -> None:
         self._admission = admission
+        self._project = project
         self.bytes = 0
 
     def add(self, count: int) -> None:
         limit = self._admission.max_request_bytes
         if self.bytes + count > limit:
             raise RequestTooLarge(f"the request is larger than {limit} bytes: send smaller batches")
-        self._admission.take_bytes(count)
+        self._admission.take_bytes(self._project, count, of_request=self.bytes)
         self.bytes += count
 
 

@@ -1,16 +1,20 @@
-"""What waits for the writer, in the order received: the oldest in memory, the rest only in the file.
+"""What waits for the writer, in the order of writing: the first of it in memory, the rest only in the file.
 
     inbox ── **backlog** ──▶ writer
 
 Nothing in memory changes before the transaction that it stands for is on disk: `choose` looks, `settle` acts.
 """
 
-from collections import deque
+from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from heapq import merge
+from operator import attrgetter
 
-from backtrail_ingest.inbox_file import Damaged, Entry, InboxFile
+from backtrail_ingest.inbox_file import InboxFile
+from backtrail_ingest.inbox_rows import Damaged, Entry
+
+by_id = attrgetter("id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,27 +27,32 @@ class Choice:
 
 
 class Backlog:
-    def __init__(self, file: InboxFile, *, max_held_bytes: int, handed_out: int = 0) -> None:
+    """In memory is everything that waits before `_unread_from`, and nothing behind it."""
+
+    def __init__(self, file: InboxFile, *, max_held_bytes: int, handed_out: int) -> None:
         self._file = file
         self._max_held_bytes = max_held_bytes
-        self._held: deque[Entry] = deque()
+        self._held: list[Entry] = []
         self._held_bytes = 0
         self._unread_from = file.first_id(after=handed_out)
+        self._last_id = file.last_id()
         self._in_flight = file.in_flight()
-        self.last_id = max(file.last_id(), handed_out)
         self.handed_out = handed_out  # the writer has seen everything up to this id
 
     def choose(self, arriving: Sequence[Entry], *, max_bytes: int) -> Choice:
-        """Entries for one batch, from memory if it holds the oldest; inside the transaction that adds `arriving`."""
+        """Entries for one batch; to be called inside the transaction that adds `arriving` to the file."""
         if self._in_flight is not None and self._unread_from is not None:
-            first_id, last_id = self._in_flight
-            if first_id >= self._unread_from:
-                return self._read(first_id, last_id, max_bytes=None)
-        if self._held or self._unread_from is None:
-            in_memory = self._held if self._unread_from is not None else chain(self._held, arriving)
-            entries = _first_bytes(in_memory, max_bytes)
-            return Choice(entries, [], entries[-1].id) if entries else Choice()
-        return self._read(self._unread_from, self.last_id + len(arriving), max_bytes=max_bytes)
+            _, last_id = self._in_flight
+            if self._unread_from <= last_id:
+                return self._read(self._unread_from, last_id, max_bytes=None)
+        in_memory = merge(self._held, sorted(filter(self._is_before_unread, arriving), key=by_id), key=by_id)
+        entries = _first_bytes(in_memory, max_bytes)
+        if entries:
+            return Choice(entries, [], entries[-1].id)
+        if self._unread_from is None:
+            return Choice()
+        last_id = max([self._last_id, *(entry.id for entry in arriving)])
+        return self._read(self._unread_from, last_id, max_bytes=max_bytes)
 
     def _read(self, first_id: int, last_id: int, *, max_bytes: int | None) -> Choice:
         rows = list(self._file.read(first_id, last_id, max_bytes=max_bytes))
@@ -54,24 +63,37 @@ class Backlog:
     def settle(self, arriving: Sequence[Entry], choice: Choice) -> None:
         """The transaction is on disk: forget what was handed out, hold what came in."""
         self.handed_out = max(self.handed_out, choice.last_id)
-        while self._held and self._held[0].id <= choice.last_id:
-            self._held_bytes -= self._held.popleft().size
+        self._forget(choice.last_id)
         if self._unread_from is not None and self._unread_from <= choice.last_id:
             self._unread_from = choice.last_id + 1
             self._in_flight = None
         for entry in arriving:
-            self.last_id = entry.id
-            if entry.id > choice.last_id:
+            self._last_id = max(self._last_id, entry.id)
+            if entry.id > choice.last_id and self._is_before_unread(entry):
                 self._hold(entry)
-        if self._unread_from is not None and self._unread_from > self.last_id:
+        if self._unread_from is not None and self._unread_from > self._last_id:
             self._unread_from = None
 
+    def _forget(self, last_id: int) -> None:
+        count = 0
+        for entry in self._held:
+            if entry.id > last_id:
+                break
+            self._held_bytes -= entry.size
+            count += 1
+        del self._held[:count]
+
     def _hold(self, entry: Entry) -> None:
-        if self._unread_from is None and self._held_bytes + entry.size <= self._max_held_bytes:
-            self._held.append(entry.without_packed())
-            self._held_bytes += entry.size
-        elif self._unread_from is None:
-            self._unread_from = entry.id
+        """What memory has no room for is left to the file, from the end."""
+        insort(self._held, entry.without_packed(), key=by_id)
+        self._held_bytes += entry.size
+        while self._held_bytes > self._max_held_bytes:
+            last = self._held.pop()
+            self._held_bytes -= last.size
+            self._unread_from = last.id
+
+    def _is_before_unread(self, entry: Entry) -> bool:
+        return self._unread_from is None or entry.id < self._unread_from
 
 
 def _first_bytes(entries: Iterable[Entry], max_bytes: int) -> list[Entry]:

@@ -17,6 +17,7 @@ from backtrail_ingest.signals import Signal
 ENVELOPES_TAG = b"\x0a"  # Batch.envelopes = 1
 PROJECT_TAG = b"\x0a"  # Envelope.project = 1
 RECEIVED_TAG = b"\x11"  # Envelope.received_unix_nano = 2, fixed64
+MOST_PACKED = 255  # LZ4 cannot make more of a byte: a larger size is damage
 PACKING_HASTE = 8  # LZ4's acceleration: a tenth more bytes for a quarter less time
 
 
@@ -61,7 +62,7 @@ class Envelope:
         packed: bytes,
     ) -> Self | None:
         """The envelope as it was received; None if what lies on disk no longer has the digest it came with."""
-        if sha256(packed).digest() != digest:
+        if sha256(packed).digest() != digest or not 0 <= size <= MOST_PACKED * len(packed):
             return None
         return cls(
             project=project,

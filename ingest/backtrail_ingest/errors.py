@@ -6,7 +6,10 @@ Refusal
 ├── UnsupportedEncoding    415  INVALID_ARGUMENT     the same, for a media type or a compression
 ├── RequestTooLarge        413  RESOURCE_EXHAUSTED   without RetryInfo: never retried
 └── Overloaded             503  UNAVAILABLE          with Retry-After: the client keeps the batch
+    ├── ShareUsedUp
     ├── InboxFull
+    ├── DiskFull
+    ├── InboxFailing
     └── Failed                                       a fault of ours: 500 and UNKNOWN make clients drop the batch
 """
 
@@ -58,8 +61,20 @@ class Overloaded(Refusal):
     grpc_status = grpc.StatusCode.UNAVAILABLE
 
 
+class ShareUsedUp(Overloaded):
+    """This project has more on its way to the disk than it may while others wait for theirs."""
+
+
 class InboxFull(Overloaded):
-    """The inbox could not keep the request: its quota or the disk is used up, or the disk failed."""
+    """The inbox may not grow further before the store has taken some of it."""
+
+
+class DiskFull(Overloaded):
+    """The rest of the disk is kept in reserve, or there is none."""
+
+
+class InboxFailing(Overloaded):
+    """The disk failed, or what lies on it is damaged."""
 
 
 class Failed(Overloaded):

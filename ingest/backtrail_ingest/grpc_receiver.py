@@ -35,7 +35,7 @@ class ExportService:
 
     async def export(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         try:
-            with self._admission.room() as room:
+            with self._admission.room(DEFAULT_PROJECT) as room:
                 room.add(len(body))
                 receipt = await self._admission.receive(calling_project.get(), body, self._signal)
             return response_of(self._signal, receipt).SerializeToString()

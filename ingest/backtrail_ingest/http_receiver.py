@@ -46,12 +46,13 @@ async def export(signal: Signal, request: Request) -> Response:
     admission: Admission = request.app.state.admission
     body = None
     try:
-        with admission.room() as room:
+        project = getattr(request.state, "project", DEFAULT_PROJECT)
+        with admission.room(project) as room:
             content_type = check_content_type(request)
             body = await read_body(request, room, admission.max_request_bytes)
             if content_type == JSON:
                 body = await convert(signal, body, admission)
-            receipt = await admission.receive(getattr(request.state, "project", DEFAULT_PROJECT), body, signal)
+            receipt = await admission.receive(project, body, signal)
     except Refusal as refusal:
         answer = refuse(request, refusal, retry_after=admission.retry_after)
         return LingeringResponse(answer) if body is None else answer  # the rest of a body is not worth reading

@@ -1,6 +1,6 @@
 """The inbox on disk: one SQLite file, one connection, used by one thread.
 
-    admission → inbox → **inbox_file** → ack
+    admission → inbox → inbox_keeper → **inbox_file** → ack
 
 One connection appends, takes, deletes and checkpoints: before 3.51.3 SQLite can damage a WAL database when two
 connections write and checkpoint at the same moment. Every function here runs inside the caller's transaction.
@@ -11,12 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import InboxUnusable
+from backtrail_ingest.inbox_rows import Damaged, Entry, InboxCounts, Quarantined
 from backtrail_ingest.signals import SIGNALS, TRACES, Signal
 
 SCHEMA_VERSION = 2
@@ -29,8 +28,9 @@ CREATE TABLE IF NOT EXISTS inbox (
     sha256 BLOB NOT NULL, size INTEGER NOT NULL, packed BLOB NOT NULL, signal TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS in_flight (first_id INTEGER NOT NULL, last_id INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS quarantine (
-    id INTEGER PRIMARY KEY, project TEXT NOT NULL, received_unix_nano INTEGER NOT NULL, item_count INTEGER NOT NULL,
-    sha256 BLOB NOT NULL, size INTEGER NOT NULL, packed BLOB NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL,
+    received_unix_nano INTEGER NOT NULL, item_count INTEGER NOT NULL, sha256 BLOB NOT NULL,
+    size INTEGER NOT NULL, packed BLOB NOT NULL,
     quarantined_unix_nano INTEGER NOT NULL, reason TEXT NOT NULL, signal TEXT NOT NULL);
 """
 FROM_VERSION_1 = """
@@ -43,62 +43,14 @@ READ = """
 SELECT id, project, received_unix_nano, item_count, sha256, size, packed, signal
 FROM inbox WHERE id BETWEEN ? AND ? ORDER BY id
 """
+READ_QUARANTINED = """
+SELECT id, project, received_unix_nano, item_count, sha256, size, packed, signal FROM quarantine WHERE id = ?
+"""
+TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('inbox', 'in_flight', 'quarantine')"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An envelope and its place in the order received."""
-
-    id: int
-    envelope: Envelope
-
-    @property
-    def size(self) -> int:
-        return len(self.envelope.request)
-
-    def without_packed(self) -> "Entry":
-        """What the writer needs of it once it is on disk."""
-        return Entry(self.id, replace(self.envelope, packed=b""))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboxCounts:
-    waiting_requests: int
-    waiting: Counter[Signal]
-    quarantined_requests: int
-    quarantined: Counter[Signal]
-
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """A row whose request no longer is what was received."""
-
-    id: int
-    signal: Signal
-    item_count: int
-
-
-def items_of(rows: Iterable[Entry | Damaged]) -> Counter[Signal]:
-    """How many spans and how many log records."""
-    items: Counter[Signal] = Counter()
-    for row in rows:
-        of = row.envelope if isinstance(row, Entry) else row
-        items[of.signal] += of.item_count
-    return items
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A request that the store refused for good, without its bytes."""
-
-    id: int
-    project: str
-    received_unix_nano: int
-    quarantined_unix_nano: int
-    signal: str
-    item_count: int
-    size: int
-    reason: str
+class TableMissing(sqlite3.DatabaseError):
+    """A kind of damage that SQLite itself does not notice."""
 
 
 class InboxFile:
@@ -117,6 +69,7 @@ class InboxFile:
         execute("PRAGMA synchronous=FULL")
         execute(f"PRAGMA max_page_count={max(max_bytes // PAGE_BYTES, 16)}")
         execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        self._connection.text_factory = lambda text: text.decode(errors="replace")  # a flipped bit is no reason to stop
         version = self.pragma("user_version")
         if not isinstance(version, int) or version > SCHEMA_VERSION:
             raise InboxUnusable(
@@ -124,24 +77,10 @@ class InboxFile:
             )
         if version == 1:
             self._connection.executescript(f"BEGIN; {FROM_VERSION_1} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-        self._connection.executescript(SCHEMA)
-        execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-
-    @classmethod
-    def open_or_replace(cls, path: Path, *, max_bytes: int) -> tuple[Self, Path | None]:
-        """The inbox, and where its predecessor was put if that could not be read: damage never stops a start."""
-        try:
-            return cls(path, max_bytes=max_bytes), None
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise InboxUnusable(f"the inbox {path} cannot be opened: {error}") from error
-            aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
-            for suffix in ("", "-wal"):
-                part = path.with_name(path.name + suffix)
-                if part.exists():
-                    part.rename(aside.with_name(aside.name + suffix))
-            path.with_name(path.name + "-shm").unlink(missing_ok=True)
-            return cls(path, max_bytes=max_bytes), aside
+        elif not version:
+            self._connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        elif self._connection.execute(TABLES).fetchone()[0] != 3:
+            raise TableMissing(f"the inbox {path} lacks a table")
 
     def pragma(self, name: str) -> object:
         row = self._connection.execute(f"PRAGMA {name}").fetchone()
@@ -163,19 +102,33 @@ class InboxFile:
             raise
 
     def last_id(self) -> int:
-        """The newest id ever given, as far as the file remembers: ids are not used again while they are spoken of."""
-        row = self._connection.execute(
-            "SELECT max(id) FROM (SELECT 0 AS id UNION ALL SELECT max(id) FROM inbox"
-            " UNION ALL SELECT max(id) FROM quarantine UNION ALL SELECT max(last_id) FROM in_flight)"
-        ).fetchone()
-        return int(row[0])
+        """The last in the order of writing, 0 if nothing waits."""
+        return int(self._connection.execute("SELECT coalesce(max(id), 0) FROM inbox").fetchone()[0])
+
+    def last_ids(self) -> list[tuple[str, int]]:
+        """The last entry of each project."""
+        return self._connection.execute("SELECT project, max(id) FROM inbox GROUP BY project").fetchall()
+
+    def sizes(self) -> list[tuple[str, int]]:
+        """How many bytes wait for each project."""
+        return self._connection.execute("SELECT project, sum(size) FROM inbox GROUP BY project").fetchall()
+
+    def used_bytes(self) -> int:
+        """What counts against the quota: pages that hold something."""
+        return (self._number("page_count") - self._number("freelist_count")) * PAGE_BYTES
+
+    def is_at_quota(self) -> bool:
+        return self._number("page_count") >= self._number("max_page_count") - 1 and not self._number("freelist_count")
+
+    def _number(self, pragma: str) -> int:
+        return int(str(self.pragma(pragma)))
 
     def first_id(self, *, after: int) -> int | None:
         row = self._connection.execute("SELECT min(id) FROM inbox WHERE id > ?", (after,)).fetchone()
         return None if row[0] is None else int(row[0])
 
-    def delete_after(self, id_: int) -> None:
-        self._connection.execute("DELETE FROM inbox WHERE id > ?", (id_,))
+    def delete_each(self, ids: Iterable[int]) -> None:
+        self._connection.executemany("DELETE FROM inbox WHERE id = ?", [(id_,) for id_ in ids])
 
     def append(self, entry: Entry) -> None:
         envelope = entry.envelope
@@ -194,27 +147,15 @@ class InboxFile:
         )
 
     def read(self, first_id: int, last_id: int, *, max_bytes: int | None) -> Iterator[Entry | Damaged]:
-        """Rows in the order received, at least one, as long as they stay within `max_bytes`."""
+        """Rows in the order of writing, at least one, as long as they stay within `max_bytes`."""
         total = 0
         with closing(self._connection.execute(READ, (first_id, last_id))) as rows:
-            for id_, project, received_unix_nano, item_count, digest, size, packed, signal in rows:
+            for row in rows:
+                size = row[5]
                 total += size
                 if max_bytes is not None and total > max_bytes and total > size:
                     return
-                known = SIGNALS.get(signal, TRACES)
-                envelope = Envelope.unpacked(
-                    project=project,
-                    signal=known,
-                    received_unix_nano=received_unix_nano,
-                    item_count=item_count,
-                    digest=digest,
-                    size=size,
-                    packed=packed,
-                )
-                if envelope is None or signal not in SIGNALS:
-                    yield Damaged(id_, known, item_count)
-                else:
-                    yield Entry(id_, envelope)
+                yield entry_of(*row)
 
     def delete(self, first_id: int, last_id: int) -> None:
         self._connection.execute("DELETE FROM inbox WHERE id BETWEEN ? AND ?", (first_id, last_id))
@@ -225,8 +166,8 @@ class InboxFile:
         self.delete(id_, id_)
         if row is not None:
             self._connection.execute(
-                "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*row[:-1], time.time_ns(), reason, row[-1]),
+                "INSERT INTO quarantine VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row[1:-1], time.time_ns(), reason, row[-1]),
             )
 
     def set_in_flight(self, first_id: int, last_id: int) -> None:
@@ -237,6 +178,12 @@ class InboxFile:
     def in_flight(self) -> tuple[int, int] | None:
         row = self._connection.execute("SELECT first_id, last_id FROM in_flight").fetchone()
         return None if row is None else (int(row[0]), int(row[1]))
+
+    def add_rows(self, table: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """As they lay in another inbox."""
+        for row in rows:
+            places = ", ".join("?" * len(row))
+            self._connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", row)
 
     def counts(self) -> InboxCounts:
         waiting_requests, waiting = self._count("inbox")
@@ -257,10 +204,6 @@ class InboxFile:
             items[SIGNALS.get(signal, TRACES)] += total
         return requests, items
 
-    def used_bytes(self) -> int:
-        """What counts against the quota: pages that hold something."""
-        return (int(str(self.pragma("page_count"))) - int(str(self.pragma("freelist_count")))) * PAGE_BYTES
-
     def oldest_received_unix_nano(self) -> int | None:
         """When the request arrived that waits longest, None if none waits."""
         row = self._connection.execute("SELECT received_unix_nano FROM inbox ORDER BY id LIMIT 1").fetchone()
@@ -273,5 +216,36 @@ class InboxFile:
         columns = ", ".join(Quarantined.__dataclass_fields__)
         return [Quarantined(*row) for row in self._connection.execute(f"SELECT {columns} FROM quarantine ORDER BY id")]
 
+    def read_quarantined(self, id_: int) -> Entry | Damaged | None:
+        row = self._connection.execute(READ_QUARANTINED, (id_,)).fetchone()
+        return None if row is None else entry_of(*row)
+
+    def drop_quarantined(self, id_: int) -> None:
+        self._connection.execute("DELETE FROM quarantine WHERE id = ?", (id_,))
+
     def checkpoint(self) -> None:
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def entry_of(
+    id_: int,
+    project: str,
+    received_unix_nano: int,
+    item_count: int,
+    digest: bytes,
+    size: int,
+    packed: bytes,
+    signal: str,
+) -> Entry | Damaged:
+    envelope = Envelope.unpacked(
+        project=project,
+        signal=SIGNALS.get(signal, TRACES),
+        received_unix_nano=received_unix_nano,
+        item_count=item_count,
+        digest=digest,
+        size=size,
+        packed=packed,
+    )
+    if envelope is None or signal not in SIGNALS:
+        return Damaged(id_, project, SIGNALS.get(signal, TRACES), item_count, size)
+    return Entry(id_, envelope)

@@ -1,17 +1,17 @@
 """What is asked of the inbox's thread, and how it answers those who wait elsewhere.
 
-admission, writer → **inbox_orders** → inbox → inbox_file
+admission, writer, admin → inbox → **inbox_orders** → inbox_keeper
 """
 
 import asyncio
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.inbox_file import Entry, InboxFile
+from backtrail_ingest.inbox_file import InboxFile
+from backtrail_ingest.inbox_rows import Entry
 from backtrail_ingest.signals import Signal
 
 
@@ -23,6 +23,10 @@ class Append:
     loop: asyncio.AbstractEventLoop
     synced: asyncio.Future[None]
 
+    @property
+    def size(self) -> int:
+        return len(self.envelope.packed)
+
 
 @dataclass(frozen=True, slots=True)
 class Delete:
@@ -31,6 +35,7 @@ class Delete:
     first_id: int
     last_id: int
     items: Counter[Signal]
+    sizes: Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,17 @@ class Quarantine:
 
     id: int
     items: Counter[Signal]
+    sizes: Counter[str]
     reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Release:
+    """Out of quarantine: back among those that wait, or away for good. False if it is not there, or damaged."""
+
+    quarantine_id: int
+    is_dropped: bool
+    done: Future[bool] = field(default_factory=Future)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +62,7 @@ class Take:
     """The writer waits for its next batch."""
 
     max_bytes: int
-    batch: Future[list[Entry]]
+    batch: Future[list[Entry]] = field(default_factory=Future)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +70,7 @@ class Ask:
     """A question to the file, by anybody."""
 
     question: Callable[[InboxFile], object]
-    answer: Future[object]
+    answer: Future[object] = field(default_factory=Future)
 
 
 class StopTaking:
@@ -66,17 +81,17 @@ class Close:
     """The last order."""
 
 
-Order = Append | Delete | Quarantine | Take | Ask | StopTaking | Close
+Order = Append | Delete | Quarantine | Release | Take | Ask | StopTaking | Close
 
 
 def answer(ask: Ask, file: InboxFile) -> None:
     try:
         ask.answer.set_result(ask.question(file))
-    except sqlite3.Error as error:
+    except Exception as error:
         ask.answer.set_exception(error)
 
 
-def acknowledge(appends: Sequence[Append], error: Exception | None) -> None:
+def acknowledge(appends: Sequence[Append], error: Exception | None = None) -> None:
     for loop in {append.loop for append in appends}:
         loop.call_soon_threadsafe(_wake, [append.synced for append in appends if append.loop is loop], error)
 

@@ -46,6 +46,17 @@ class Ledger(Collector):
                 counts.waiting += waiting[signal]
                 counts.quarantined += quarantined[signal]
 
+    def recounted(self, *, waiting: Items, quarantined: Items) -> None:
+        """What is on disk after a fault: what was kept and is not there any more is lost, and has to be said."""
+        with self._lock:
+            for signal, counts in self._counts.items():
+                more = waiting[signal] + quarantined[signal] - counts.waiting - counts.quarantined
+                counts.waiting, counts.quarantined = waiting[signal], quarantined[signal]
+                if more < 0:
+                    counts.rejected["lost to damage"] -= more
+                else:
+                    counts.received += more
+
     def kept(self, items: Items) -> None:
         with self._lock:
             for signal, count in items.items():
@@ -73,6 +84,17 @@ class Ledger(Collector):
             for signal, count in items.items():
                 self._counts[signal].waiting -= count
                 self._counts[signal].quarantined += count
+
+    def retried(self, items: Items) -> None:
+        """Out of quarantine, to be written again."""
+        self.quarantined(Counter({signal: -count for signal, count in items.items()}))
+
+    def dropped(self, items: Items) -> None:
+        """Out of quarantine for good."""
+        with self._lock:
+            for signal, count in items.items():
+                self._counts[signal].quarantined -= count
+                self._counts[signal].rejected["dropped"] += count
 
     def refused_request(self, reason: str) -> None:
         """A request that was never taken: what it held is not known, and its sender was told."""

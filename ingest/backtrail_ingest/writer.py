@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from backtrail_ingest.inbox import Inbox
-from backtrail_ingest.inbox_file import Entry
+from backtrail_ingest.inbox_rows import Entry
 from backtrail_ingest.signals import SIGNALS, Signal
 from backtrail_store import Batch
 from backtrail_store.errors import BatchRefused

@@ -7,6 +7,7 @@ The writer stops before the inbox closes, the inbox before the store, and the re
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, closing
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -30,6 +31,7 @@ from backtrail_server.pricing import learning_prices
 from backtrail_server.probes import disk_probe, inbox_probe, store_probe, writer_probe
 from backtrail_server.readiness import Readiness
 from backtrail_server.readyz import router as readyz_router
+from backtrail_server.reserve import release_reserve
 from backtrail_server.retention import Retention, keeping_to
 from backtrail_server.settings import Settings
 from backtrail_store import Keeping, Store, open_store
@@ -124,6 +126,7 @@ def inbox_of(settings: Settings, ledger: Ledger) -> AbstractContextManager[Inbox
         settings.inbox_path,
         max_bytes=settings.inbox_bytes,
         disk_reserve=settings.disk_reserve_bytes,
+        release_reserve=partial(release_reserve, settings.data),
         ledger=ledger,
     )
 

@@ -12,7 +12,7 @@ from backtrail_ingest import Inbox, Ledger, Writer
 from backtrail_server.readiness import Finding, Probe
 from backtrail_store import Store
 
-NEARLY_FULL = 0.9
+NEARLY_FULL = 0.8  # one project alone is refused at eight ninths
 STUCK_SECONDS = 60
 NAMED_PARTS = 3
 SECOND = 1_000_000_000

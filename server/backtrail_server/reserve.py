@@ -1,6 +1,6 @@
 """Eight megabytes kept for the day when the disk is full: even dropping a partition takes room.
 
-folder → **reserve** → retention
+folder → **reserve** → retention, inbox
 """
 
 import os
@@ -24,10 +24,15 @@ def keep_reserve(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def release_reserve(folder: Path) -> None:
+    """Until the retention looks again."""
+    (folder / RESERVE).unlink(missing_ok=True)
+
+
 @contextmanager
 def reserve_released(folder: Path) -> Iterator[None]:
     """Its room is free for the block's work, and taken again afterwards if the work has made enough."""
-    (folder / RESERVE).unlink(missing_ok=True)
+    release_reserve(folder)
     try:
         yield
     finally:
