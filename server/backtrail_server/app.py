@@ -28,7 +28,7 @@ from backtrail_server.auth.rpc_gate import RpcGate
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
 from backtrail_server.memory import giving_memory_back
 from backtrail_server.pricing import learning_prices
-from backtrail_server.probes import disk_probe, inbox_probe, store_probe, writer_probe
+from backtrail_server.probes import probes_of
 from backtrail_server.readiness import Readiness
 from backtrail_server.readyz import router as readyz_router
 from backtrail_server.reserve import release_reserve
@@ -83,13 +83,9 @@ async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admiss
         app.state.keyring = KeyRing(store, settings.key.get_secret_value())
         async with running_writer(inbox, store, batch_bytes=settings.batch_bytes) as writer:
             admission = admission_to(inbox, settings, ledger)
+            app.state.settings = settings
             app.state.store, app.state.inbox, app.state.admission = store, inbox, admission
-            probes = {
-                "store": store_probe(store, reserve_bytes=settings.disk_reserve_bytes if settings.store else 0),
-                "inbox": inbox_probe(inbox, ledger, path=settings.inbox_path, max_bytes=settings.inbox_bytes),
-                "writer": writer_probe(writer, inbox),
-                "disk": disk_probe(settings.data, reserve_bytes=settings.disk_reserve_bytes),
-            }
+            probes = probes_of(settings, store=store, inbox=inbox, ledger=ledger, writer=writer)
             with closing(Readiness(probes)) as app.state.readiness:
                 keeping = keeping_to(retention_of(store, settings))
                 async with learning_prices(store), refreshed(app.state.keyring, store), keeping:

@@ -57,6 +57,7 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int | None, ...], dict[str, Any]]] = {
     ("POST", "/api/v1/keys"): (SERVER, {"json": {"name": "more"}}),
     ("DELETE", "/api/v1/keys/{key_id}"): (SERVER, {}),
     ("GET", "/api/v1/quarantine"): (SERVER, {}),
+    ("GET", "/api/v1/check"): (SERVER, {}),
     ("GET", "/metrics"): (SERVER, {}),
     ("GET", "/healthz"): (OPEN, {}),
     ("GET", "/readyz"): (OPEN, {}),

@@ -41,6 +41,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", "/api/v1/keys"): "server",
     ("DELETE", "/api/v1/keys/{key_id}"): "server",
     ("GET", "/api/v1/quarantine"): "server",
+    ("GET", "/api/v1/check"): "server",
     ("GET", "/metrics"): "server",
     ("GET", "/healthz"): "open",
     ("GET", "/readyz"): "open",
