@@ -35,9 +35,10 @@ class ExportService:
 
     async def export(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         try:
-            with self._admission.room(DEFAULT_PROJECT) as room:
+            project = calling_project.get()
+            with self._admission.room(project) as room:
                 room.add(len(body))
-                receipt = await self._admission.receive(calling_project.get(), body, self._signal)
+                receipt = await self._admission.receive(project, body, self._signal)
             return response_of(self._signal, receipt).SerializeToString()
         except Refusal as refusal:
             await context.abort(refusal.grpc_status, str(refusal), self._trailing_metadata(refusal))
