@@ -71,6 +71,7 @@ class GrpcReceiver:
         port: int,
         max_request_bytes: int,
         interceptors: "Sequence[grpc.aio.ServerInterceptor[Any, Any]]" = (),
+        credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         # gRPC would say the same with a stack trace and a line of its own in the log.
         listening_socket(host, port, setting="--grpc-port or BACKTRAIL_GRPC_PORT").close()
@@ -81,7 +82,11 @@ class GrpcReceiver:
                 ("grpc.so_reuseport", 0),  # or a second server would share the port, and half of the spans
             ],
         )
-        self.port = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if credentials is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, credentials)
 
     @asynccontextmanager
     async def serving(self, admission: Admission) -> AsyncIterator[None]:
