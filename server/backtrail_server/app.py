@@ -78,7 +78,7 @@ def create_guest_app(settings: Settings) -> FastAPI:
 
 @asynccontextmanager
 async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admission]:
-    app.state.registry = CollectorRegistry()
+    app.state.registry, app.state.folder = CollectorRegistry(), settings.data
     ledger = Ledger(app.state.registry)
     with store_of(settings) as store, inbox_of(settings, ledger) as inbox:
         store.migrate()

@@ -47,6 +47,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", "/api/v1/quarantine/{id}"): "server",
     ("DELETE", "/api/v1/quarantine/{id}"): "server",
     ("POST", "/api/v1/quarantine/{id}/retry"): "server",
+    ("GET", "/api/v1/backup"): "server",
     ("GET", "/metrics"): "server",
     ("GET", "/healthz"): "open",
     ("GET", "/readyz"): "open",
