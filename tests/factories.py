@@ -12,7 +12,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from backtrail import semconv
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.flatten import InspectedRequest, rewrite
+from backtrail_ingest.flatten import rewrite
+from backtrail_ingest.inspected import InspectedRequest
 from backtrail_ingest.inspection import inspect
 from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
 from backtrail_store import Batch

@@ -11,6 +11,17 @@ from backtrail_ingest.grpc_receiver import GrpcReceiver
 from backtrail_ingest.http_receiver import create_router
 from backtrail_ingest.inbox import Inbox, open_inbox
 from backtrail_ingest.ledger import Ledger
+from backtrail_ingest.limits import Limits
 from backtrail_ingest.writer import Writer, running_writer
 
-__all__ = ["Admission", "GrpcReceiver", "Inbox", "Ledger", "Writer", "create_router", "open_inbox", "running_writer"]
+__all__ = [
+    "Admission",
+    "GrpcReceiver",
+    "Inbox",
+    "Ledger",
+    "Limits",
+    "Writer",
+    "create_router",
+    "open_inbox",
+    "running_writer",
+]

@@ -16,10 +16,12 @@ from typing import ParamSpec, TypeVar
 
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import Failed, Overloaded, Refusal, RequestTooLarge, ShareUsedUp
-from backtrail_ingest.flatten import Faults, rewrite
+from backtrail_ingest.flatten import rewrite
 from backtrail_ingest.inbox import Inbox
+from backtrail_ingest.inspected import Faults
 from backtrail_ingest.inspection import inspect
 from backtrail_ingest.ledger import Ledger
+from backtrail_ingest.limits import DEFAULT_LIMITS, Limits
 from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
 from backtrail_ingest.shares import Shares, is_too_much
 from backtrail_ingest.signals import LOGS, TRACES, Signal
@@ -44,11 +46,19 @@ class Receipt:
 
 class Admission:
     def __init__(
-        self, inbox: Inbox, ledger: Ledger, *, max_request_bytes: int, max_bytes_in_flight: int, retry_after: int
+        self,
+        inbox: Inbox,
+        ledger: Ledger,
+        *,
+        max_request_bytes: int,
+        max_bytes_in_flight: int,
+        retry_after: int,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.ledger = ledger
         self.max_request_bytes = max_request_bytes
         self.retry_after = retry_after
+        self.limits = limits
         self._max_bytes_in_flight = max_bytes_in_flight
         self._inbox = inbox
         self._in_flight = Shares()
@@ -92,9 +102,9 @@ class Admission:
         inspect, rewrite = INSPECTIONS[signal]
         async with self._turn:  # one between two looks at the sockets: whoever is refused hears it in between
             await asyncio.sleep(0)
-            request = inspect(body)
+            request = inspect(body, self.limits)
         if request is None:
-            request = await self.apart(rewrite, body)
+            request = await self.apart(rewrite, body, self.limits)
         if request.item_count:
             envelope = Envelope.around(request, project=project, received_unix_nano=time.time_ns())
             if self._is_repeated(envelope):

@@ -11,8 +11,9 @@ from typing import Self
 
 import lz4.block
 
-from backtrail_ingest.flatten import InspectedRequest
+from backtrail_ingest.inspected import InspectedRequest
 from backtrail_ingest.signals import Signal
+from backtrail_ingest.wire_fields import varint
 
 ENVELOPES_TAG = b"\x0a"  # Batch.envelopes = 1
 PROJECT_TAG = b"\x0a"  # Envelope.project = 1
@@ -88,12 +89,3 @@ class Envelope:
             + varint(len(self.request))
         )
         return ENVELOPES_TAG + varint(len(inner) + len(self.request)) + inner
-
-
-def varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

@@ -1,11 +1,11 @@
-"""OTLP's own messages, with AnyValue changed for two readers. No generated code: the descriptors are copied and edited.
+"""OTLP's own messages, changed for two ways of looking. No generated code: the descriptors are copied and edited.
 
-    body → **FlatRequest** (inspection) → fast path        body → **SlicedRequest** (flatten) → rewritten body
+    body → **FlatRequest**, **SizesRequest** → inspection
 
 AnyValue is recursive and columns are not. `FlatRequest` knows values one level deep: what lies deeper misses a
 *required* field there, so serialising the message in C is the check. Its attributes are a map, which is the same on
-the wire: a key that stands twice is lost there, and the size tells. `SlicedRequest` keeps arrays and maps of values as
-slices of the body, which are decoded one by one and can be replaced by text.
+the wire: a key that stands twice is lost there, and the size tells. `SizesRequest` leaves spans, resources and scopes
+as bytes: how long each is tells most of the time that it is within every limit.
 """
 
 from collections.abc import Callable
@@ -82,9 +82,9 @@ def make_flat(message: DescriptorProto, full_name: str) -> None:
             field.type_name = f".{full_name}.AttributesEntry"
 
 
-def leave_as_bytes(message: DescriptorProto, full_name: str) -> None:
+def leave_unread(message: DescriptorProto, full_name: str) -> None:
     for field in message.field:
-        if full_name == ANY_VALUE and field.name in ("array_value", "kvlist_value"):
+        if field.name in ("resource", "scope", "spans", "log_records"):
             field.type = FieldDescriptorProto.TYPE_BYTES
             field.ClearField("type_name")
 
@@ -114,9 +114,9 @@ def class_in(pool: DescriptorPool, original: type[M]) -> type[M]:
 
 
 FLAT = otlp_changed(make_flat)
-SLICED = otlp_changed(leave_as_bytes)
+SIZES = otlp_changed(leave_unread)
 
 FlatRequest = class_in(FLAT, trace_service_pb2.ExportTraceServiceRequest)
 FlatLogsRequest = class_in(FLAT, logs_service_pb2.ExportLogsServiceRequest)
-SlicedRequest = class_in(SLICED, trace_service_pb2.ExportTraceServiceRequest)
-SlicedLogsRequest = class_in(SLICED, logs_service_pb2.ExportLogsServiceRequest)
+SizesRequest = class_in(SIZES, trace_service_pb2.ExportTraceServiceRequest)
+SizesLogsRequest = class_in(SIZES, logs_service_pb2.ExportLogsServiceRequest)

@@ -3,7 +3,6 @@
 environment, flags → cli → **settings** → process, app (which hand on numbers and paths, not this object)
 """
 
-import re
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -35,6 +34,23 @@ class Settings(BaseSettings):
     )
     max_request_bytes: int = Field(
         default=64 << 20, gt=0, description="Largest request taken, counted after decompression."
+    )
+    max_attributes: int = Field(
+        default=4096,
+        ge=16,
+        description="Most attributes of a span, a log record, an event, a link or a resource; "
+        "further ones are counted as dropped.",
+    )
+    max_events: int = Field(default=10_000, ge=1, description="Most events of a span.")
+    max_links: int = Field(default=10_000, ge=1, description="Most links of a span.")
+    max_name_length: int = Field(
+        default=16_384, ge=64, description="Most characters of a name: of a span, an event, an attribute."
+    )
+    max_value_bytes: int = Field(
+        default=4 << 20,
+        ge=1024,
+        description="Most bytes of one value; what is cut keeps its length and sha256, "
+        "and its step cannot be replayed.",
     )
     max_bytes_in_flight: int = Field(
         default=256 << 20, gt=0, description="Most bytes of requests between their arrival and their acknowledgement."
@@ -82,29 +98,6 @@ class Settings(BaseSettings):
         "on loopback none, elsewhere any, unless some are given.",
     )
 
-    cors_origins: str = Field(
-        default="",
-        description="Origins whose pages may send telemetry from a browser, as https://app.example, with commas in "
-        "between; * is any.",
-    )
-    tls_cert: str = Field(
-        default="", description="Certificate of both ports, with the chain above it, in PEM form; serves them by TLS."
-    )
-    tls_key: str = Field(default="", description="The certificate's private key, in PEM form.")
-    tls_client_ca: str = Field(
-        default="", description="Certificates in PEM form; only clients that hold one signed by them may connect."
-    )
-
-    @field_validator("cors_origins")
-    @classmethod
-    def only_origins(cls, origins: str) -> str:
-        for origin in listed(origins):
-            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@ ]+", origin):
-                raise ValueError(
-                    f"{origin!r} is no origin: a scheme and a host, and a port if it is unusual, without a path"
-                )
-        return origins
-
     @field_validator("key")
     @classmethod
     def random_enough(cls, key: SecretStr) -> SecretStr:
@@ -123,19 +116,11 @@ class Settings(BaseSettings):
 
     @property
     def host_names(self) -> frozenset[str]:
-        return listed(self.allowed_hosts)
-
-    @property
-    def origins(self) -> frozenset[str]:
-        return listed(self.cors_origins)
+        return frozenset(name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip())
 
     @property
     def inbox_path(self) -> Path:
         return self.data / "inbox.sqlite"
-
-
-def listed(names: str) -> frozenset[str]:
-    return frozenset(name.strip().lower() for name in names.split(",") if name.strip())
 
 
 def describe(error: ValidationError) -> str:

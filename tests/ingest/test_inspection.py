@@ -6,9 +6,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from backtrail_ingest.envelope import varint
 from backtrail_ingest.errors import UndecodableRequest
-from backtrail_ingest.wire import SlicedRequest
+from backtrail_ingest.wire_fields import varint
 from tests.factories import ROOT_ID, TRACE_ID, Value, inspected, key_values, otlp_request, plain_span, span_id
 
 JSON_TEXT_TAG = b"\x32"  # AnyValue.kvlist_value = 6
@@ -66,18 +65,16 @@ def test_nested_values_are_found_wherever_attributes_may_stand() -> None:
 
 
 def test_everything_beside_a_nested_value_stays_as_it_was() -> None:
-    span = plain_span(attributes={"flat": "x", "nested": {"a": 1}}, parent_id=span_id(9))
+    span = plain_span(attributes={"flat": "x", "nested": {"a": 100}}, parent_id=span_id(9))
     span.trace_state, span.flags, span.dropped_attributes_count = "vendor=1", 257, 3
     request = otlp_request(span)
     request.resource_spans[0].schema_url = "https://opentelemetry.io/schemas/1.40.0"
     request.resource_spans[0].resource.entity_refs.add(type="service", id_keys=["service.name"])
 
-    sent = SlicedRequest.FromString(request.SerializeToString())
-    rewritten = SlicedRequest.FromString(inspected(request.SerializeToString()).body)
-    for message in (sent, rewritten):
-        del message.resource_spans[0].scope_spans[0].spans[0].attributes[1]
+    body = request.SerializeToString()
 
-    assert rewritten == sent
+    as_wire, as_json = b"\x0a\x07\x0a\x01a\x12\x02\x18d", b'{"a":100}'  # equally long
+    assert inspected(body).body == body.replace(as_wire, as_json)
 
 
 def test_a_faulty_span_is_left_out_and_named_and_the_rest_is_kept() -> None:
@@ -119,12 +116,9 @@ def test_a_parent_id_of_zeros_means_no_parent() -> None:
         b"\xff\xff\xff",
         b"not protobuf at all",
         otlp_request(plain_span("cut")).SerializeToString()[:-5],
-        otlp_request(plain_span("bad text")).SerializeToString().replace(b"bad text", b"bad \xff\xfe x"),
-        body_with(["bad text"]).replace(b"bad text", b"bad \xff\xfe x"),
-        body_with({"nested": "bad text"}).replace(b"bad text", b"bad \xff\xfe x"),
         b"\x78\x78",  # a field that no request has
     ],
-    ids=["garbage", "text", "cut", "name not UTF-8", "list not UTF-8", "map not UTF-8", "other message"],
+    ids=["garbage", "text", "cut", "other message"],
 )
 def test_what_is_no_trace_request_is_refused(body: bytes) -> None:
     with pytest.raises(UndecodableRequest, match="not an ExportTraceServiceRequest"):
@@ -154,10 +148,12 @@ def test_sixteen_levels_are_read() -> None:
     assert text in inspected(nested_arrays(16)).body
 
 
-@pytest.mark.parametrize("depth", [60, 1_000, 100_000])
-def test_a_bottomless_value_is_refused_and_nothing_worse(depth: int) -> None:
-    with pytest.raises(UndecodableRequest):
-        inspected(nested_arrays(depth))
+@pytest.mark.parametrize("depth", [33, 60, 1_000, 10_000])
+def test_t19_of_a_bottomless_value_32_levels_are_kept(depth: int) -> None:
+    found = inspected(nested_arrays(depth))
+
+    assert b"[" * 32 + b"null" + b"]" * 32 in found.body
+    assert b"values below level 32 left out" in found.body
 
 
 def test_a_field_sent_twice_is_written_once() -> None:
