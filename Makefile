@@ -7,7 +7,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Trust what the system trusts, as git did when it fetched this: behind a company's proxy nothing else works.
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help install demo examples serve test chaos lint format typecheck bench bench-peers picture clean
+.PHONY: help install demo examples serve test chaos lint format typecheck audit bench bench-peers picture clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -44,6 +44,9 @@ format: .venv/.ready  ## Sort imports and lay the code out
 
 typecheck: .venv/.ready  ## Check the types of code and tests, strictly (mypy)
 	$(BIN)/mypy
+
+audit: .venv/.ready  ## Ask osv.dev whether anything in uv.lock has a known hole (needs the network)
+	@PATH="$$PWD/$(BIN):$$PATH" uv audit --locked
 
 bench: .venv/.ready  ## Measure, and print the tables of bench/README.md
 	@$(BIN)/python -m bench

@@ -13,7 +13,7 @@ from typing import IO
 
 START_SECONDS = 60
 STOP_SECONDS = 15
-READY = re.compile(r"(?P<url>http://\S+) .* grpc://(?P<grpc_target>\S+) ")
+READY = re.compile(r"(?P<url>https?://\S+) .* grpcs?://(?P<grpc_target>\S+) ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,10 @@ class ExportService:
 
     async def export(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         try:
-            with self._admission.room(DEFAULT_PROJECT) as room:
+            project = calling_project.get()
+            with self._admission.room(project) as room:
                 room.add(len(body))
-                receipt = await self._admission.receive(calling_project.get(), body, self._signal)
+                receipt = await self._admission.receive(project, body, self._signal)
             return response_of(self._signal, receipt).SerializeToString()
         except Refusal as refusal:
             await context.abort(refusal.grpc_status, str(refusal), self._trailing_metadata(refusal))
@@ -70,6 +71,7 @@ class GrpcReceiver:
         port: int,
         max_request_bytes: int,
         interceptors: "Sequence[grpc.aio.ServerInterceptor[Any, Any]]" = (),
+        credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         # gRPC would say the same with a stack trace and a line of its own in the log.
         listening_socket(host, port, setting="--grpc-port or BACKTRAIL_GRPC_PORT").close()
@@ -80,7 +82,11 @@ class GrpcReceiver:
                 ("grpc.so_reuseport", 0),  # or a second server would share the port, and half of the spans
             ],
         )
-        self.port = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if credentials is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, credentials)
 
     @asynccontextmanager
     async def serving(self, admission: Admission) -> AsyncIterator[None]:

@@ -223,6 +223,10 @@ class InboxFile:
     def drop_quarantined(self, id_: int) -> None:
         self._connection.execute("DELETE FROM quarantine WHERE id = ?", (id_,))
 
+    def copy_to(self, path: Path) -> None:
+        """All of it as it is now, in a file of its own."""
+        self._connection.execute("VACUUM INTO ?", (str(path),))
+
     def checkpoint(self) -> None:
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -76,6 +76,16 @@ class TotalsView(View):
     tool_duration_ns: int
 
 
+class LogNote(View):
+    """A log record in short; its payloads and attributes are in the trace and under /api/v1/logs."""
+
+    time: Time
+    severity_number: int
+    severity_text: str
+    event_name: str | None
+    body: Annotated[JsonValue, Field(description="null for what is long or a message")]
+
+
 class Node(View):
     span_id: str
     parent_span_id: str | None
@@ -96,6 +106,7 @@ class Node(View):
     error_type: str | None
     error_message: str | None
     step_key: str | None
+    logs: list[LogNote]
     children: "list[Node]"
 
 
@@ -125,6 +136,8 @@ class RunView(RunSummary):
     totals: TotalsView
     records: Annotated[dict[str, int], Field(examples=[{"state": 12, "checkpoint": 3, "effect": 1, "process": 1}])]
     tree: Node
+    logs: Annotated[list[LogNote], Field(description="log records of the run whose span is not in the tree")]
+    has_more_logs: Annotated[bool, Field(description="there are more than are shown: see /api/v1/logs")]
 
 
 class StatusView(View):
@@ -155,6 +168,27 @@ class LinkView(View):
     attributes: dict[str, JsonValue]
     dropped_attributes_count: int
     flags: int
+
+
+class LogView(View):
+    trace_id: HexId | None
+    span_id: str | None
+    time_unix_nano: Annotated[int, Field(description="when it happened, or else was observed")]
+    time: Time
+    observed_time_unix_nano: int | None
+    observed_time: Time | None
+    severity_number: Annotated[int, Field(description="1 to 24, 0 if it has none")]
+    severity_text: str
+    event_name: Annotated[str | None, Field(examples=["gen_ai.client.inference.operation.details"])]
+    body: Annotated[JsonValue, Field(description="any value, written as attributes are")]
+    attributes: dict[str, JsonValue]
+    dropped_attributes_count: int
+    flags: int
+    service_name: str
+    scope: ScopeView
+    resource: dict[str, JsonValue]
+    resource_schema_url: str
+    resource_dropped_attributes_count: int
 
 
 class SpanView(View):
@@ -218,11 +252,19 @@ class SpanView(View):
     resource: dict[str, JsonValue]
     events: list[EventView]
     links: list[LinkView]
+    logs: list[LogView]
 
 
 class TraceView(View):
     trace_id: HexId
     spans: list[SpanView]
+    logs: Annotated[list[LogView], Field(description="log records of the trace whose span is not among these")]
+    has_more_logs: Annotated[bool, Field(description="there are more than are shown: see /api/v1/logs")]
+
+
+class LogPage(View):
+    logs: list[LogView]
+    next_cursor: Annotated[str | None, Field(description="hand it back as `cursor` for the next page")]
 
 
 class Problem(BaseModel):

@@ -3,22 +3,26 @@
 tree, totals, summary → **nodes** → routes/runs.py
 """
 
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 
 from backtrail import semconv
+from backtrail_query.log_views import by_span, log_note
 from backtrail_query.records import read_agent
 from backtrail_query.summary import summarize
 from backtrail_query.totals import Totals, Usage, count_calls, sum_agents, sum_below, sum_run
 from backtrail_query.tree import Tree, end_status
 from backtrail_query.views import JsonObject, payload_view, rfc3339, run_view
+from backtrail_store.log_rows import LogRow
 from backtrail_store.rows import RunStatus, SpanRow
 
 
-def run_with_tree(tree: Tree, status: RunStatus) -> JsonObject:
+def run_with_tree(tree: Tree, status: RunStatus, logs: Sequence[LogRow] = ()) -> JsonObject:
     attributes = tree.root.span.attributes
     counted = count_calls(tree)
     totals = sum_run(tree, counted)
     is_running = status == "running"
+    beside = by_span(logs)
+    in_tree = {node.span.span_id for node in tree.nodes}
     return {
         **run_view(summarize(tree, totals, status)),
         "input": payload_view(attributes.get(semconv.RUN_INPUT)),
@@ -28,7 +32,8 @@ def run_with_tree(tree: Tree, status: RunStatus) -> JsonObject:
         "steps_total": totals.step_count,
         "totals": totals.as_json(),
         "records": dict(tree.records),
-        "tree": _tree_view(tree, sum_below(tree, counted), is_running=is_running),
+        "tree": _tree_view(tree, sum_below(tree, counted), beside, is_running=is_running),
+        "logs": [log_note(log) for log in logs if log.span_id not in in_tree],
     }
 
 
@@ -60,11 +65,12 @@ def _agent_view(span: SpanRow, totals: Totals, *, is_running: bool) -> JsonObjec
     }
 
 
-def _tree_view(tree: Tree, sums: dict[str, Usage], *, is_running: bool) -> JsonObject:
+def _tree_view(tree: Tree, sums: dict[str, Usage], logs: Mapping[str, list[LogRow]], *, is_running: bool) -> JsonObject:
     views: dict[str, JsonObject] = {}
     for node in tree.nodes:
         view = _node_view(node.span, is_running=is_running)
         view["kind"], view["is_orphan"] = node.kind, node.is_orphan
+        view["logs"] = [log_note(log) for log in logs.get(node.span.span_id, ())]
         if node.kind in ("run", "agent"):
             view |= sums.get(node.span.span_id, Usage())._asdict()
         views[node.span.span_id] = view

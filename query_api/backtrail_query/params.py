@@ -11,13 +11,17 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request
 
 from backtrail_query.errors import BadParameter
+from backtrail_store.log_reader import LogReader
 from backtrail_store.reader import TraceReader
 
 DEFAULT_PROJECT = "default"
 MAX_RUNS_PER_PAGE = 1000
+SEVERITIES = {"TRACE": 1, "DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17, "FATAL": 21}
 
 _HEX_ID = re.compile(r"[0-9a-fA-F]{1,32}")
+_HEX_SPAN_ID = re.compile(r"[0-9a-fA-F]{1,16}")
 _NUMBER = re.compile(r"-?\d+")
+_LARGEST_HASH = (1 << 64) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -54,16 +58,24 @@ def _epoch_nanoseconds(number: int) -> int:
     return number * 1_000_000_000
 
 
-def write_cursor(start_time_unix_nano: int, run_id: str) -> str:
-    return urlsafe_b64encode(f"{start_time_unix_nano}:{run_id}".encode()).decode().rstrip("=")
+def write_cursor(time_unix_nano: int, id_: str) -> str:
+    return urlsafe_b64encode(f"{time_unix_nano}:{id_}".encode()).decode().rstrip("=")
 
 
 def read_cursor(text: str) -> tuple[int, str]:
     try:
-        start, run_id = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii").split(":")
-        return int(start), parse_id(run_id)
+        time, id_ = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii").split(":")
+        return int(time), parse_id(id_)
     except (ValueError, BadParameter) as exc:
-        raise BadParameter("the cursor was not made by this server; leave it out to begin at the newest run") from exc
+        raise BadParameter("the cursor was not made by this server; leave it out to begin at the newest") from exc
+
+
+def parse_severity(text: str) -> int:
+    """The least severity number that is asked for."""
+    number = SEVERITIES.get(text.upper()) or (int(text) if text.isdecimal() else -1)
+    if not 0 <= number <= 24:
+        raise BadParameter(f"severity: {text[:80]!r} is neither one of {', '.join(SEVERITIES)} nor a number up to 24")
+    return number
 
 
 def _run_id(run_id: Annotated[str, Path(description="1 to 32 hex digits, any case")]) -> str:
@@ -92,6 +104,36 @@ def _cursor(
     return read_cursor(cursor) if cursor else None
 
 
+def _log_cursor(
+    cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
+) -> tuple[int, int] | None:
+    if not cursor:
+        return None
+    time, id_ = read_cursor(cursor)
+    return time, min(int(id_, 16), _LARGEST_HASH)
+
+
+def _trace_filter(trace_id: Annotated[str | None, Query(description="1 to 32 hex digits")] = None) -> str | None:
+    return parse_id(trace_id) if trace_id else None
+
+
+def _span_id(span_id: Annotated[str | None, Query(description="1 to 16 hex digits")] = None) -> str | None:
+    if span_id and not _HEX_SPAN_ID.fullmatch(span_id):
+        raise BadParameter(f"{span_id[:80]!r} is not a span id: expected 1 to 16 hexadecimal digits")
+    return span_id.lower().zfill(16) if span_id else None
+
+
+def _severity(
+    severity: Annotated[str | None, Query(description=f"at least this: a number, or {', '.join(SEVERITIES)}")] = None,
+) -> int:
+    return parse_severity(severity) if severity else 0
+
+
+def _logs(request: Request) -> LogReader:
+    reader: LogReader = request.app.state.store.log_reader
+    return reader
+
+
 def _project(request: Request) -> str:
     return getattr(request.state, "project", DEFAULT_PROJECT)
 
@@ -106,6 +148,11 @@ TraceId = Annotated[str, Depends(_trace_id)]
 Start = Annotated[datetime | None, Depends(_start)]
 End = Annotated[datetime | None, Depends(_end)]
 Cursor = Annotated[tuple[int, str] | None, Depends(_cursor)]
-Limit = Annotated[int, Query(ge=1, le=MAX_RUNS_PER_PAGE, description="most runs on a page")]
+Limit = Annotated[int, Query(ge=1, le=MAX_RUNS_PER_PAGE, description="most on a page")]
 Project = Annotated[str, Depends(_project)]
 Reader = Annotated[TraceReader, Depends(_reader)]
+Logs = Annotated[LogReader, Depends(_logs)]
+LogCursor = Annotated[tuple[int, int] | None, Depends(_log_cursor)]
+TraceFilter = Annotated[str | None, Depends(_trace_filter)]
+SpanId = Annotated[str | None, Depends(_span_id)]
+Severity = Annotated[int, Depends(_severity)]

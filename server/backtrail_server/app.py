@@ -25,15 +25,17 @@ from backtrail_server.auth.gate import Gate
 from backtrail_server.auth.keyring import KeyRing, refreshed
 from backtrail_server.auth.routes import Routes
 from backtrail_server.auth.rpc_gate import RpcGate
+from backtrail_server.cors import Cors
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
 from backtrail_server.memory import giving_memory_back
 from backtrail_server.pricing import learning_prices
-from backtrail_server.probes import disk_probe, inbox_probe, store_probe, writer_probe
+from backtrail_server.probes import probes_of
 from backtrail_server.readiness import Readiness
 from backtrail_server.readyz import router as readyz_router
 from backtrail_server.reserve import release_reserve
 from backtrail_server.retention import Retention, keeping_to
 from backtrail_server.settings import Settings
+from backtrail_server.tls import Tls
 from backtrail_store import Keeping, Store, open_store
 
 # Whoever receives spans must not make any about it: each request would bring the next one.
@@ -46,14 +48,14 @@ NO_TELEMETRY: TelemetryConfig = {
 }
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, tls: Tls | None = None) -> FastAPI:
     """For a process of our own: with a gRPC port, a place for temporary files, and memory given back."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with owned_folder(settings.data) as folder:
             keep_temporary_files_in(folder)
-            async with grpc_receiver(app, settings) as grpc, opened_parts(app, settings) as admission:
+            async with grpc_receiver(app, settings, tls) as grpc, opened_parts(app, settings) as admission:
                 check_exposure(settings.host, app.state.keyring)
                 app.state.grpc_port = grpc.port
                 async with giving_memory_back(admission.ledger), grpc.serving(admission):
@@ -76,20 +78,16 @@ def create_guest_app(settings: Settings) -> FastAPI:
 
 @asynccontextmanager
 async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admission]:
-    app.state.registry = CollectorRegistry()
+    app.state.registry, app.state.folder = CollectorRegistry(), settings.data
     ledger = Ledger(app.state.registry)
     with store_of(settings) as store, inbox_of(settings, ledger) as inbox:
         store.migrate()
         app.state.keyring = KeyRing(store, settings.key.get_secret_value())
         async with running_writer(inbox, store, batch_bytes=settings.batch_bytes) as writer:
             admission = admission_to(inbox, settings, ledger)
+            app.state.settings = settings
             app.state.store, app.state.inbox, app.state.admission = store, inbox, admission
-            probes = {
-                "store": store_probe(store, reserve_bytes=settings.disk_reserve_bytes if settings.store else 0),
-                "inbox": inbox_probe(inbox, ledger, path=settings.inbox_path, max_bytes=settings.inbox_bytes),
-                "writer": writer_probe(writer, inbox),
-                "disk": disk_probe(settings.data, reserve_bytes=settings.disk_reserve_bytes),
-            }
+            probes = probes_of(settings, store=store, inbox=inbox, ledger=ledger, writer=writer)
             with closing(Readiness(probes)) as app.state.readiness:
                 keeping = keeping_to(retention_of(store, settings))
                 async with learning_prices(store), refreshed(app.state.keyring, store), keeping:
@@ -110,11 +108,12 @@ def app_living(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     app.include_router(readyz_router)
     backtrail_query.errors.install(app)
     app.add_middleware(Gate, routes=Routes(app), names=names_of(settings))
+    app.add_middleware(Cors, origins=settings.origins)  # around the gate, whose refusals a page may read too
     return app
 
 
 def names_of(settings: Settings) -> Names:
-    return Names(is_loopback=is_loopback(settings.host), hosts=settings.host_names)
+    return Names(is_loopback=is_loopback(settings.host), hosts=settings.host_names, origins=settings.origins)
 
 
 def store_of(settings: Settings) -> AbstractContextManager[Store]:
@@ -158,10 +157,11 @@ def admission_to(inbox: Inbox, settings: Settings, ledger: Ledger) -> Admission:
     )
 
 
-def grpc_receiver(app: FastAPI, settings: Settings) -> GrpcReceiver:
+def grpc_receiver(app: FastAPI, settings: Settings, tls: Tls | None) -> GrpcReceiver:
     return GrpcReceiver(
         host=settings.host,
         port=settings.grpc_port,
         max_request_bytes=settings.max_request_bytes,
         interceptors=[RpcGate(lambda: app.state.keyring)],
+        credentials=tls.grpc_credentials() if tls else None,
     )

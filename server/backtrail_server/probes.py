@@ -9,13 +9,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backtrail_ingest import Inbox, Ledger, Writer
+from backtrail_server.file_system import NETWORK_FILE_SYSTEMS, file_system_of
 from backtrail_server.readiness import Finding, Probe
+from backtrail_server.settings import Settings
 from backtrail_store import Store
 
 NEARLY_FULL = 0.8  # one project alone is refused at eight ninths
 STUCK_SECONDS = 60
 NAMED_PARTS = 3
 SECOND = 1_000_000_000
+
+
+def probes_of(
+    settings: Settings, *, store: Store, inbox: Inbox, ledger: Ledger, writer: Writer | None = None
+) -> dict[str, Probe]:
+    """By the part they look at. Without a writer nothing is expected to leave the inbox."""
+    reserve_bytes = settings.disk_reserve_bytes
+    probes = {
+        "store": store_probe(store, reserve_bytes=reserve_bytes if settings.store else 0),
+        "inbox": inbox_probe(inbox, ledger, path=settings.inbox_path, max_bytes=settings.inbox_bytes),
+        "disk": disk_probe(settings.data, reserve_bytes=reserve_bytes),
+    }
+    return probes if writer is None else {**probes, "writer": writer_probe(writer, inbox)}
 
 
 def store_probe(store: Store, *, reserve_bytes: int) -> Probe:
@@ -92,7 +107,16 @@ def writer_probe(writer: Writer, inbox: Inbox) -> Probe:
 
 
 def disk_probe(folder: Path, *, reserve_bytes: int) -> Probe:
+    file_system = file_system_of(folder)
+
     def probe() -> Iterator[Finding]:
+        if file_system in NETWORK_FILE_SYSTEMS:
+            yield Finding(
+                part="disk",
+                stops_work=False,
+                reason=f"{folder} is on a network file system ({file_system}), which does not carry SQLite's "
+                "write-ahead log: acknowledged spans may be lost. Move it to a local disk",
+            )
         free = shutil.disk_usage(folder).free
         if free < reserve_bytes:
             yield Finding(part="disk", reason=room_sentence(f"the disk of {folder}", free, reserve_bytes))

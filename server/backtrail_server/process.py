@@ -23,6 +23,7 @@ from backtrail_server.memory import collect_seldom, keep_freed_memory
 from backtrail_server.open_files import allow_connections
 from backtrail_server.patience import PatientProtocol
 from backtrail_server.settings import Settings
+from backtrail_server.tls import Tls, tls_of
 
 GRACE_SECONDS = 4  # for requests; the insert in flight gets eight more seconds at most, and usually needs none
 KEEP_ALIVE_SECONDS = 75  # longer than an exporter's pause, or every batch would meet a closing connection
@@ -47,16 +48,18 @@ class Server(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Returns after SIGTERM or SIGINT, with everything closed."""
     keep_freed_memory()
+    tls = tls_of(settings)
     http_socket = listening_socket(settings.host, settings.port, setting="--port or BACKTRAIL_PORT")
     with http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(serve_on(http_socket, settings))
+        runner.run(serve_on(http_socket, settings, tls))
 
 
-async def serve_on(http_socket: socket.socket, settings: Settings) -> None:
-    app = create_app(settings)
+async def serve_on(http_socket: socket.socket, settings: Settings, tls: Tls | None) -> None:
+    app = create_app(settings, tls)
     max_connections = allow_connections(settings.max_connections)
+    options = tls.uvicorn_options if tls else {}
     config = web_config(
-        app, grace=GRACE_SECONDS, max_connections=max_connections, log_level="warning", access_log=False
+        app, grace=GRACE_SECONDS, max_connections=max_connections, log_level="warning", access_log=False, **options
     )
     async with app.router.lifespan_context(app):
         collect_seldom()
@@ -65,7 +68,7 @@ async def serve_on(http_socket: socket.socket, settings: Settings) -> None:
             await server.serve(sockets=[http_socket])
 
 
-def web_config(app: FastAPI, *, grace: int, max_connections: int, **logging: Any) -> uvicorn.Config:
+def web_config(app: FastAPI, *, grace: int, max_connections: int, **options: Any) -> uvicorn.Config:
     """How a server of ours speaks HTTP, in a process of its own or in somebody else's."""
     return uvicorn.Config(
         app,
@@ -76,7 +79,7 @@ def web_config(app: FastAPI, *, grace: int, max_connections: int, **logging: Any
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=grace,
-        **logging,
+        **options,
     )
 
 
@@ -84,8 +87,10 @@ def announce(app: FastAPI, settings: Settings, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     is_loopback = settings.host == "localhost" or settings.host.startswith("127.") or settings.host == "::1"
     readers = "every user of this computer" if is_loopback else "everybody who reaches it"
+    secure = "s" if settings.tls_cert else ""
     print(
-        f"Backtrail serves http://{host}:{port} (OTLP/HTTP; API under /api/v1) and grpc://{host}:{app.state.grpc_port}"
+        f"Backtrail serves http{secure}://{host}:{port} (OTLP/HTTP; API under /api/v1)"
+        f" and grpc{secure}://{host}:{app.state.grpc_port}"
         f" (OTLP), without keys: open to {readers}; data in {settings.data}",
         flush=True,
     )

@@ -5,7 +5,7 @@
 Degraded is ready: work is done, and a person has to look.
 """
 
-from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
@@ -20,15 +20,9 @@ from backtrail_server.readiness import Finding, Readiness
 router = APIRouter(tags=["health"])
 
 
-class Reason(BaseModel):
-    part: Literal["store", "inbox", "writer", "disk", "quarantine"]
-    reason: str
-    stops_work: bool
-
-
 class Ready(BaseModel):
     status: Literal["ready", "degraded"]
-    reasons: list[Reason]
+    reasons: list[Finding]
 
 
 @router.get("/readyz", response_model=Ready, responses={503: {"model": Problem}})
@@ -38,16 +32,13 @@ async def readyz(request: Request) -> Response:
     report = await readiness.report()
     grant: Grant = request.state.grant
     findings = report.findings if grant.is_server else ()
+    reasons = [asdict(finding) for finding in findings]
     if report.is_ready:
-        return json_response({"status": report.status, "reasons": reasons(findings)})
+        return json_response({"status": report.status, "reasons": reasons})
     return problem(
         503,
         "Not ready",
         "; ".join(finding.reason for finding in findings if finding.stops_work) or "why is for the server's own key",
-        extension={"reasons": reasons(findings)},
+        extension={"reasons": reasons},
         headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
     )
-
-
-def reasons(findings: Sequence[Finding]) -> list[dict[str, object]]:
-    return [{"part": finding.part, "reason": finding.reason, "stops_work": finding.stops_work} for finding in findings]

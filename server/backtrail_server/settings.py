@@ -3,6 +3,7 @@
 environment, flags → cli → **settings** → process, app (which hand on numbers and paths, not this object)
 """
 
+import re
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -98,6 +99,29 @@ class Settings(BaseSettings):
         "on loopback none, elsewhere any, unless some are given.",
     )
 
+    cors_origins: str = Field(
+        default="",
+        description="Origins whose pages may send telemetry from a browser, as https://app.example, with commas in "
+        "between; * is any.",
+    )
+    tls_cert: str = Field(
+        default="", description="Certificate of both ports, with the chain above it, in PEM form; serves them by TLS."
+    )
+    tls_key: str = Field(default="", description="The certificate's private key, in PEM form.")
+    tls_client_ca: str = Field(
+        default="", description="Certificates in PEM form; only clients that hold one signed by them may connect."
+    )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def only_origins(cls, origins: str) -> str:
+        for origin in listed(origins):
+            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@ ]+", origin):
+                raise ValueError(
+                    f"{origin!r} is no origin: a scheme and a host, and a port if it is unusual, without a path"
+                )
+        return origins
+
     @field_validator("key")
     @classmethod
     def random_enough(cls, key: SecretStr) -> SecretStr:
@@ -116,11 +140,19 @@ class Settings(BaseSettings):
 
     @property
     def host_names(self) -> frozenset[str]:
-        return frozenset(name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip())
+        return listed(self.allowed_hosts)
+
+    @property
+    def origins(self) -> frozenset[str]:
+        return listed(self.cors_origins)
 
     @property
     def inbox_path(self) -> Path:
         return self.data / "inbox.sqlite"
+
+
+def listed(names: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in names.split(",") if name.strip())
 
 
 def describe(error: ValidationError) -> str:

@@ -15,18 +15,20 @@ from backtrail_store.erasure import Erased, bury, erase_buried, find_replays, fi
 from backtrail_store.errors import (
     BatchRefused,
     NoRoom,
+    NotEmbedded,
     StoreError,
     StoreInUse,
     StoreNotWritable,
     StoreUnavailable,
     UnknownStoreScheme,
 )
+from backtrail_store.frozen import StoreFile, frozen_files, remove_frozen
 from backtrail_store.health import BrokenPart, StoreHealth, read_health
 from backtrail_store.insert import Batch, insert
 from backtrail_store.keys import SCOPES, ApiKey, KeyTable, Scope
 from backtrail_store.log_reader import LogReader
 from backtrail_store.log_rows import LogFilter, LogRow
-from backtrail_store.migrations import migrate
+from backtrail_store.migrations import migrate, schema_files
 from backtrail_store.partitions import Partition
 from backtrail_store.prices import ModelPrice, learn_prices, seed_prices, write_prices
 from backtrail_store.projects import DEFAULT_PROJECT, Project, ProjectTable
@@ -51,6 +53,7 @@ __all__ = [
     "LogRow",
     "ModelPrice",
     "NoRoom",
+    "NotEmbedded",
     "Partition",
     "Project",
     "RunFilter",
@@ -59,6 +62,7 @@ __all__ = [
     "SpanRow",
     "Store",
     "StoreError",
+    "StoreFile",
     "StoreHealth",
     "StoreInUse",
     "StoreNotWritable",
@@ -67,6 +71,7 @@ __all__ = [
     "UnknownStoreScheme",
     "abandon_engine",
     "open_store",
+    "schema_files",
 ]
 
 _READERS = 4
@@ -92,10 +97,23 @@ class Store:
 
     def migrate(self) -> list[str]:
         """Brings the schema and the prices up to date; returns the names of the files applied now."""
+        if self._address.folder is not None:
+            remove_frozen(self._address.folder)
         with self._writers.borrow() as client:
             applied = migrate(client, self._address)
             seed_prices(client)
             return applied
+
+    @contextmanager
+    def frozen(self) -> Iterator[list[StoreFile]]:
+        """The files of this moment, for as long as this is not left; see frozen.py. Raises NotEmbedded."""
+        if self._address.folder is None:
+            raise NotEmbedded(
+                "the spans are in a ClickHouse server, whose own tool backs them up: "
+                f"BACKUP DATABASE {self._address.database} TO Disk(…), from a client of it"
+            )
+        with frozen_files(self._writers, self._address.folder) as files:
+            yield files
 
     def insert(self, batch: Batch) -> None:
         """Returns when the batch is on disk and readable. Raises BatchRefused, or another StoreError for the moment."""

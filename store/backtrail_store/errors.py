@@ -3,6 +3,7 @@
 StoreError
 ├── StoreUnavailable      try the same again later; nothing is wrong with the data
 ├── NoRoom                the disk is too full for what was asked; make room, then ask again
+├── NotEmbedded           asked of a ClickHouse server what only an embedded store can do
 ├── BatchRefused          this data will never be taken; halve it, or put it aside
 ├── UnknownStoreScheme    at start: not a kind of store we know
 ├── StoreInUse            at start: another process owns the folder
@@ -20,6 +21,10 @@ class StoreUnavailable(StoreError):
 
 class NoRoom(StoreError):
     """The disk could not hold what this would write. Nothing was begun; make room and ask again."""
+
+
+class NotEmbedded(StoreError):
+    """The store is a ClickHouse server, which has its own ways for this. The message names them."""
 
 
 class BatchRefused(StoreError):

@@ -14,6 +14,7 @@ from clickhouse_connect.driver.client import Client
 from backtrail_store.client import Address
 from backtrail_store.errors import StoreError
 
+SCHEMA = resources.files("backtrail_store") / "schema"
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 
 
@@ -24,16 +25,20 @@ def migrate(client: Client, address: Address) -> list[str]:
         " ENGINE = MergeTree ORDER BY name"
     )
     known = {row[0] for row in client.query("SELECT name FROM schema_migrations").result_rows}
-    files = {file.name.removesuffix(".sql"): file for file in (resources.files("backtrail_store") / "schema").iterdir()}
-    names = sorted(name for name, file in files.items() if file.name.endswith(".sql"))
+    names = schema_files()
     if newer := known - set(names):
         raise StoreError(f"The store was made by a newer Backtrail: it has {', '.join(sorted(newer))}.")
     applied = [name for name in names if name not in known]
     for name in applied:
-        for statement in statements(files[name].read_text()):
+        for statement in statements((SCHEMA / f"{name}.sql").read_text()):
             client.command(_with_credentials(statement, address))
         client.command("INSERT INTO schema_migrations (name) VALUES ({name:String})", parameters={"name": name})
     return applied
+
+
+def schema_files() -> list[str]:
+    """All that this version knows, in order."""
+    return sorted(file.name.removesuffix(".sql") for file in SCHEMA.iterdir() if file.name.endswith(".sql"))
 
 
 def statements(text: str) -> list[str]:

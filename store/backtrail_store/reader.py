@@ -5,7 +5,7 @@
 Synchronous and safe to share between threads; FastAPI calls it from its thread pool.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from importlib import resources
@@ -18,7 +18,7 @@ from backtrail_store.contents import Wanted, read_settled
 from backtrail_store.rows import RunFilter, RunRow, RunStatus, SpanRow
 from backtrail_store.run_rows import SILENCE_SECONDS, Row, open_status, run_row
 from backtrail_store.span_rows import PAYLOADS, RECEIVED, START_TIME, span_row
-from backtrail_store.trace_json import span_objects
+from backtrail_store.trace_json import TraceJson, span_objects
 
 QUERIES = {
     file.name.removesuffix(".sql"): file.read_text()
@@ -83,7 +83,7 @@ class TraceReader:
         contents = self._contents(project, trace_id, _wanted(rows), all_of_trace=False)
         return [span_row(row, contents) for row in rows]
 
-    def get_trace_json(self, project: str, trace_id: str) -> list[str]:
+    def get_trace_json(self, project: str, trace_id: str, logs: Mapping[str, str] | None = None) -> TraceJson:
         """A trace's spans as JSON objects, payloads included, in get_trace's order; see trace_json.sql."""
         rows = self._query("trace_json", project=project, trace_id=trace_id)
         wanted = Wanted(
@@ -91,7 +91,8 @@ class TraceReader:
             received=max((row["received_unix_nano"] for row in rows), default=0),
             hashes={piece for row in rows for hashes in row["payload_hashes"] for piece in hashes},
         )
-        return list(span_objects(rows, self._contents(project, trace_id, wanted)))
+        spans = list(span_objects(rows, self._contents(project, trace_id, wanted), logs or {}))
+        return TraceJson(spans, {row["span_id"] for row in rows})
 
     def _contents(self, project: str, trace_id: str, wanted: Wanted, *, all_of_trace: bool = True) -> dict[int, str]:
         """The payload texts of these spans by hash; all texts of the trace are read faster than many by their hash."""

@@ -8,14 +8,23 @@ however many spans repeat it.
 
 from collections.abc import Iterable, Iterator, Mapping
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, NamedTuple
 
 from backtrail_store.attributes import join_payload
 from backtrail_store.values import write_json
 
 
-def span_objects(rows: Iterable[Mapping[str, Any]], contents: Mapping[int, str]) -> Iterator[str]:
-    """One JSON object for each row of trace_json.sql, in its order."""
+class TraceJson(NamedTuple):
+    """`spans` are JSON objects; the ids are of those spans, to tell which of a trace's log records have none here."""
+
+    spans: list[str]
+    span_ids: set[str]
+
+
+def span_objects(
+    rows: Iterable[Mapping[str, Any]], contents: Mapping[int, str], logs: Mapping[str, str]
+) -> Iterator[str]:
+    """One JSON object for each row of trace_json.sql, in its order; `logs` has JSON arrays by span id."""
     escaped = {piece: encode_basestring(text)[1:-1] for piece, text in contents.items()}
     for row in rows:
         opening: str = row["opening"]
@@ -24,7 +33,7 @@ def span_objects(rows: Iterable[Mapping[str, Any]], contents: Mapping[int, str])
         )
         members = [member for payload in payloads if (member := _member(*payload, contents, escaped)) is not None]
         joint = "," if members and not opening.endswith("{") else ""
-        yield f"{opening}{joint}{','.join(members)}}}}}"
+        yield f'{opening}{joint}{",".join(members)}}},"logs":{logs.get(row["span_id"], "[]")}}}'
 
 
 def _member(

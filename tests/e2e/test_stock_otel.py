@@ -4,6 +4,7 @@ stock SDK → stock exporter (HTTP, gRPC; its own process) → real server → G
 """
 
 import json
+import ssl
 import subprocess
 import sys
 import time
@@ -25,11 +26,11 @@ def send(protocol: str, endpoint: str) -> dict[str, Any]:
     return sent
 
 
-def fetch(url: str, trace_id: str) -> dict[str, dict[str, Any]]:
+def fetch(url: str, trace_id: str, verify: ssl.SSLContext | bool = True) -> dict[str, dict[str, Any]]:
     """The trace's spans by id, once both are readable: the acknowledgement comes a moment before that."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        answer = httpx.get(f"{url}/api/v1/traces/{trace_id}")
+        answer = httpx.get(f"{url}/api/v1/traces/{trace_id}", verify=verify)
         if answer.is_success and len(answer.json()["spans"]) == 2:
             return {span["span_id"]: span for span in answer.json()["spans"]}
         time.sleep(0.05)

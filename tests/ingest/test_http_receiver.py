@@ -218,6 +218,15 @@ def test_only_post_is_possible(client: httpx.Client) -> None:
     assert "POST an OTLP request" in status_of(answer).message
 
 
+def test_pages_of_other_origins_are_allowed_nothing_by_default(client: httpx.Client) -> None:
+    page = {"origin": "https://app.example", "access-control-request-method": "POST"}
+
+    answer = client.options("/v1/traces", headers=page)
+
+    assert answer.status_code == 403
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
 def test_every_span_is_accounted_for(client: httpx.Client) -> None:
     trace_id = os.urandom(16)
     good = otlp_request(*(plain_span(trace_id=trace_id, id_=span_id(n)) for n in range(1, 6))).SerializeToString()

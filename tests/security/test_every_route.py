@@ -27,9 +27,10 @@ ADMIN = (401, 401, None, 403, 403, None, 403)
 ADMIN_ONE = (401, 401, 404, 403, 403, None, 403)
 MANAGE = (401, 401, 404, 403, 403, None, None)
 SERVER = (401, 401, 403, 403, 403, 403, None)
+SERVER_ONE = (401, 401, 403, 403, 403, 403, 404)
 
 # What is asked for where a path has a parameter; keys and projects to be deleted are made for each try.
-NAMES = {"run_id": TRACE_ID.hex(), "trace_id": TRACE_ID.hex(), "project": "shop", "path": "nothing"}
+NAMES = {"run_id": TRACE_ID.hex(), "trace_id": TRACE_ID.hex(), "project": "shop", "path": "nothing", "id": "1"}
 
 OTLP = {"content": otlp_request(plain_span(trace_id=bytes([9] * 16))).SerializeToString(), "headers": PROTOBUF}
 
@@ -46,6 +47,7 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int | None, ...], dict[str, Any]]] = {
     ("GET", "/api/v1/runs/{run_id}/state"): (READ_ONE, {}),
     ("POST", "/api/v1/runs/{run_id}/replay-bundle"): (READ_ONE, {"json": {}}),
     ("GET", "/api/v1/traces/{trace_id}"): (READ_ONE, {}),
+    ("GET", "/api/v1/logs"): (READ, {}),
     ("GET", "/api/v1/projects"): (SERVER, {}),
     ("POST", "/api/v1/projects"): (SERVER, {"json": {"name": "another"}}),
     ("DELETE", "/api/v1/projects/{project}"): (SERVER, {}),
@@ -56,6 +58,12 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int | None, ...], dict[str, Any]]] = {
     ("POST", "/api/v1/keys"): (SERVER, {"json": {"name": "more"}}),
     ("DELETE", "/api/v1/keys/{key_id}"): (SERVER, {}),
     ("GET", "/api/v1/quarantine"): (SERVER, {}),
+    ("GET", "/api/v1/check"): (SERVER, {}),
+    ("DELETE", "/api/v1/quarantine"): (SERVER, {}),
+    ("POST", "/api/v1/quarantine/retry"): (SERVER, {}),
+    ("GET", "/api/v1/quarantine/{id}"): (SERVER_ONE, {}),
+    ("DELETE", "/api/v1/quarantine/{id}"): (SERVER_ONE, {}),
+    ("POST", "/api/v1/quarantine/{id}/retry"): (SERVER_ONE, {}),
     ("GET", "/metrics"): (SERVER, {}),
     ("GET", "/healthz"): (OPEN, {}),
     ("GET", "/readyz"): (OPEN, {}),

@@ -1,6 +1,8 @@
 """backtrail-server migrate and check, and what --help says."""
 
 import asyncio
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from backtrail_server.commands.serve import SERVE_FLAGS
 from backtrail_server.settings import Settings
 from tests.factories import plain_span
 from tests.ingest.conftest import envelope_of
+from tests.serving import running_server
 
 
 def run(*arguments: str) -> str:
@@ -25,7 +28,7 @@ def test_migrate_applies_once(tmp_path: Path) -> None:
     first = run("migrate", "--data", str(tmp_path))
     second = run("migrate", "--data", str(tmp_path))
 
-    assert first.startswith("applied 0001_")
+    assert first.startswith("applied 00")
     assert second == "nothing to apply: the schema is current\n"
 
 
@@ -38,15 +41,37 @@ def test_check_says_what_is_there(tmp_path: Path) -> None:
     report = run("check", "--data", str(tmp_path)).splitlines()
 
     assert report[0].startswith("backtrail-server 0.")
-    assert report[1].startswith("SQLite 3.")
-    assert ", chDB " in report[1]
-    assert report[2:] == [
-        f"data folder {tmp_path}: writable, not in use",
-        f"store chdb://{tmp_path}/clickhouse: answers",
-        "inbox: 1 spans waiting in 1 requests",
+    assert re.fullmatch(r"chDB \S+, ClickHouse \S+, SQLite 3\.\S+", report[1])
+    assert re.fullmatch(rf"data folder {tmp_path}(, \S+)?, .* free", report[-7])
+    assert report[-6] == f"store chdb://{tmp_path}/clickhouse"
+    assert report[-5].startswith("inbox: 1 spans waiting in 1 requests, ")
+    assert report[-4:] == [
         "quarantine: 1 spans in 1 requests",
         "  refused: the engine did not like it",
+        "degraded",
+        "  quarantine: 1 spans and log records are in quarantine: see `backtrail-server quarantine list`",
     ]
+    assert run("check", "--data", str(tmp_path)).splitlines()[-5:] == report[-5:]  # and nothing was changed
+
+
+def test_check_asks_the_server_that_owns_the_folder_and_fails_if_that_is_not_ready(tmp_path: Path) -> None:
+    with running_server(tmp_path, env=os.environ | {"BACKTRAIL_DISK_RESERVE_BYTES": str(1 << 50)}):
+        command = [sys.executable, "-m", "backtrail_server", "check", "--data", str(tmp_path)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr == ""
+    _, _, reasons = ended.stdout.partition("\nnot ready\n")
+    assert f"  disk: the disk of {tmp_path} has " in reasons
+
+
+def test_a_soak_needs_no_server(tmp_path: Path) -> None:
+    report = run("check", "--data", str(tmp_path), "--soak", "0.5", "--seed", "5").splitlines()
+
+    assert report[0] == "seed 5, service.name backtrail-soak-5"
+    assert report[1].startswith("written              3 runs, ")
+    assert [line.split()[-2:] for line in report[1:5]] == [["0", "mismatches"]] * 4
+    assert report[5].startswith("ack → readable ")
 
 
 def test_every_flag_says_what_its_setting_says(capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,7 +140,7 @@ def test_the_json_of_a_trace_says_what_its_rows_say(insert: Insert, store: Store
     insert(run_span(), step_span(attributes=attributes), plain_span("x", id_=span_id(8), events=[event], links=[link]))
 
     rows = store.reader.get_trace("default", TRACE)
-    found = [json.loads(text) for text in store.reader.get_trace_json("default", TRACE)]
+    found = [json.loads(text) for text in store.reader.get_trace_json("default", TRACE).spans]
 
     assert [span["attributes"] for span in found] == [row.attributes for row in rows]
     assert [span["span_id"] for span in found] == [row.span_id for row in rows]
@@ -153,7 +153,7 @@ def test_the_json_of_a_trace_says_what_its_rows_say(insert: Insert, store: Store
 def test_json_has_words_for_the_numbers_it_cannot_write(insert: Insert, store: Store) -> None:
     insert(plain_span(attributes={"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf"), "raw": b"\x00\xff"}))
 
-    [text] = store.reader.get_trace_json("default", TRACE)
+    [text] = store.reader.get_trace_json("default", TRACE).spans
 
     expected = {
         "nan": {"$double": "NaN"},
@@ -170,7 +170,7 @@ def test_a_span_whose_payloads_have_aged_out_is_read_without_them(insert: Insert
         client.command("TRUNCATE TABLE contents")
 
     [row] = store.reader.get_trace("default", TRACE)
-    [text] = store.reader.get_trace_json("default", TRACE)
+    [text] = store.reader.get_trace_json("default", TRACE).spans
 
     assert "gen_ai.tool.call.result" not in row.attributes
     assert json.loads(text)["attributes"] == row.attributes
@@ -197,6 +197,6 @@ def test_a_payload_of_any_type_keeps_it_in_the_json_of_a_trace(
 ) -> None:
     insert(plain_span(attributes={"gen_ai.input.messages": value}))
 
-    [text] = store.reader.get_trace_json("default", TRACE)
+    [text] = store.reader.get_trace_json("default", TRACE).spans
     [found] = json.loads(text)["attributes"].values()
     assert (found, type(found)) == (expected, type(expected))

@@ -25,7 +25,7 @@ def from_outline(store: Store) -> AttributeValue:
 
 
 def from_json(store: Store) -> AttributeValue:
-    found: AttributeValue = json.loads(store.reader.get_trace_json("default", TRACE)[0])["attributes"].get(
+    found: AttributeValue = json.loads(store.reader.get_trace_json("default", TRACE).spans[0])["attributes"].get(
         "backtrail.run.input"
     )
     return found

@@ -34,7 +34,7 @@ def test_spans_go_in_and_come_out_priced(server_store: Store) -> None:
     assert (run.span_count, run.input_tokens) == (2, 1000)
     assert run.cost_usd == pytest.approx(0.00015)
     assert spans[1].attributes["gen_ai.tool.call.result"] == "found"
-    assert len(server_store.reader.get_trace_json("default", TRACE_ID.hex())) == 2
+    assert len(server_store.reader.get_trace_json("default", TRACE_ID.hex()).spans) == 2
 
 
 def test_a_second_migration_finds_nothing_to_do(server_store: Store) -> None:

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from backtrail_query.errors import RunNotFound
+from backtrail_query.log_views import MOST_LOGS_OF_A_TRACE, first_of_trace
 from backtrail_query.models import Problem, RunPage, RunView
 from backtrail_query.nodes import run_with_tree
-from backtrail_query.params import Cursor, End, Limit, Project, Reader, RunId, Start, write_cursor
+from backtrail_query.params import Cursor, End, Limit, Logs, Project, Reader, RunId, Start, write_cursor
 from backtrail_query.tree import Tree, build_tree, end_status
 from backtrail_query.views import json_response, run_view
 from backtrail_store.reader import TraceReader
@@ -56,13 +57,15 @@ def list_runs(
 
 
 @router.get("/{run_id}", response_model=RunView, responses={404: {"model": Problem}})
-def get_run(run_id: RunId, project: Project, reader: Reader) -> Response:
+def get_run(run_id: RunId, project: Project, reader: Reader, logs: Logs) -> Response:
     """One run: summary, input and outcome, agents, and everything that happened as a tree."""
     spans = reader.get_outline(project, run_id)
     if not spans:
         raise RunNotFound(run_id)
     tree = build_tree(spans)
-    return json_response(run_with_tree(tree, _status(tree, reader)))
+    found = logs.get_trace_logs(project, run_id, limit=MOST_LOGS_OF_A_TRACE + 1, payloads=False)
+    records, has_more = first_of_trace(found)
+    return json_response(run_with_tree(tree, _status(tree, reader), records) | {"has_more_logs": has_more})
 
 
 def _status(tree: Tree, reader: TraceReader) -> RunStatus:

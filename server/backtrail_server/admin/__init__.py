@@ -5,12 +5,12 @@ commands → control → **admin** → inbox, store
 
 from fastapi import APIRouter
 
-from backtrail_server.admin import keys, projects, quarantine
+from backtrail_server.admin import backup, check, keys, projects, quarantine
 
 
 def create_router() -> APIRouter:
-    """All administrative endpoints; the app keeps `inbox`, `store` and `keyring` in its state."""
+    """All administrative endpoints; the app keeps `inbox`, `store`, `keyring` and `folder` in its state."""
     router = APIRouter()
-    for part in (projects, keys, quarantine):
+    for part in (check, projects, keys, quarantine, backup):
         router.include_router(part.router)
     return router

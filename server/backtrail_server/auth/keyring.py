@@ -61,6 +61,14 @@ class KeyRing:
         """All keys that ever were, or those of a project; oldest first."""
         return [key for key in self._by_digest.values() if project in (None, key.project)]
 
+    def count_good(self) -> int:
+        """Those that open something at this moment."""
+        now = milliseconds()
+        return sum(
+            key.revoked_unix_milli is None and (key.expires_unix_milli is None or key.expires_unix_milli > now)
+            for key in self._by_digest.values()
+        )
+
     def create(
         self, project: str, *, name: str, scopes: Iterable[Scope], expires_unix_milli: int | None
     ) -> tuple[ApiKey, str]:

@@ -34,6 +34,7 @@ SELECT
     '],"attributes":{', json_members(
       if(flagged = '', attributes, mapUpdate(attributes, CAST(map('backtrail.flagged', flagged), 'Map(LowCardinality(String), String)'))),
       attribute_types)) AS opening,
+  span_id,
   mapKeys(payloads) AS payload_keys,
   arrayMap(x -> attribute_types[x], mapKeys(payloads)) AS payload_types,
   arrayMap(x -> toString(x.form), mapValues(payloads)) AS payload_forms,

@@ -1,0 +1,5 @@
+-- Every table that keeps rows.
+SELECT name
+FROM system.tables
+WHERE database = currentDatabase() AND engine LIKE '%MergeTree'
+ORDER BY name
