@@ -65,7 +65,8 @@ class InboxFile:
     def _prepare(self, path: Path, max_bytes: int) -> None:
         execute = self._connection.execute
         execute(f"PRAGMA page_size={PAGE_BYTES}")  # only before the file becomes a WAL database
-        execute("PRAGMA journal_mode=wal")
+        if (mode := self.pragma("journal_mode=wal")) != "wal":  # it says so, and goes on with another
+            raise sqlite3.OperationalError(f"journal mode {mode}, not WAL: on a disk that fails, or over a network")
         execute("PRAGMA synchronous=FULL")
         execute(f"PRAGMA max_page_count={max(max_bytes // PAGE_BYTES, 16)}")
         execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
@@ -156,6 +157,10 @@ class InboxFile:
                 if max_bytes is not None and total > max_bytes and total > size:
                     return
                 yield entry_of(*row)
+
+    def write_something(self) -> None:
+        """A page that says what it said before."""
+        self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     def delete(self, first_id: int, last_id: int) -> None:
         self._connection.execute("DELETE FROM inbox WHERE id BETWEEN ? AND ?", (first_id, last_id))

@@ -115,20 +115,27 @@ class InboxKeeper:
             raise InboxUnusable(f"the inbox {self._path} cannot be opened: {error}") from error
 
     def _open(self, handed_out: int) -> None:
-        """Everything that is kept in memory is read from the file anew."""
-        self._file = InboxFile(self._path, max_bytes=self.max_bytes)
+        file = InboxFile(self._path, max_bytes=self.max_bytes)
+        try:
+            self._read(file, handed_out)
+        except BaseException:
+            file.close()
+            raise
+
+    def _read(self, file: InboxFile, handed_out: int) -> None:
+        """Everything that is kept in memory, from the file as it is now."""
         if self._doubtful:
-            with self._file.transaction():
-                self._file.delete_each(self._doubtful)
+            with file.transaction():
+                file.delete_each(self._doubtful)
             self._doubtful.clear()
-        in_flight = self._file.in_flight()
+        in_flight = file.in_flight()
         reached = max(handed_out, in_flight[1] if in_flight else 0)
-        self._order = FairOrder(reached=reached, last_ids=self._file.last_ids())
-        self._backlog = Backlog(self._file, max_held_bytes=self._held_bytes, handed_out=handed_out)
+        self._order = FairOrder(reached=reached, last_ids=file.last_ids())
+        self._backlog = Backlog(file, max_held_bytes=self._held_bytes, handed_out=handed_out)
         self._shares = Shares()
-        for project, size in self._file.sizes():
-            self._shares.add(project, size)
-        self._used = self._file.used_bytes()
+        self._shares.add_all(dict(file.sizes()))
+        self._used = file.used_bytes()
+        self._file = file
 
     def _repair(self, error: Exception) -> None:
         aside = repair(self._path, max_bytes=self.max_bytes)
@@ -145,7 +152,7 @@ class InboxKeeper:
             counts = self._file.counts()
             self._ledger.recounted(waiting=counts.waiting, quarantined=counts.quarantined)
         except Exception as again:  # the next write fails as well, and comes here again
-            logger.error("the inbox could not be opened again: %s", again)
+            logger.debug("the inbox could not be opened again: %s", again)
 
     # --- one group of orders ---------------------------------------------------------------------------
 
@@ -213,6 +220,9 @@ class InboxKeeper:
                 self._file.quarantine(row.id, DAMAGED)
             if choice.entries:
                 self._file.set_in_flight(choice.entries[0].id, choice.entries[-1].id)
+            if self._failure:
+                self._file.write_something()
+        self._failure = ""
         self._is_rested = False
         self._backlog.settle(waiting, choice)
         self._order.reach(choice.last_id)
@@ -307,22 +317,29 @@ class InboxKeeper:
     def _recover(self, error: Exception, arriving: Sequence[Entry]) -> Overloaded:
         """Makes the next write possible, and says what to answer to those whose write this was."""
         if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
-            logger.error("the inbox could not be written: %s", error)
+            self._fail(error)
             self._doubtful += [entry.id for entry in arriving]
             self._reopen(error)
-            return InboxFailing(f"the inbox could not be written: {error}")
+            return InboxFailing(self._failure)
         if self._file.is_at_quota():
-            return InboxFull(f"the inbox is full: it may hold {self.max_bytes} bytes, and the store has not taken them")
+            return InboxFull(f"the inbox is full: it holds {self.max_bytes} bytes that the store has not taken yet")
         self._release_reserve()
-        return self._disk_full()
+        full = self._disk_full()
+        self._fail(full)
+        return full
 
     def _write_what_is_owed(self) -> None:
+        """And, after a fault, a little something: so it is known when the disk is good again."""
         try:
             self._write([], [])
-            self._failure = ""
         except Exception as error:
-            self._failure = f"the inbox cannot give up what the store has taken: {error}"
-            logger.error("%s", self._failure)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        failure = f"the inbox could not be written: {error}"
+        if failure != self._failure:  # it is tried again twice a second
+            logger.error("%s", failure)
+        self._failure = failure
 
     # --- nothing to do, and the end ----------------------------------------------------------------------
 

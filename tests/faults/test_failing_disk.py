@@ -1,0 +1,143 @@
+"""T2, T3 and T4: the disk of the inbox fails at its Nth call, or the process dies in it, or the power goes."""
+
+import errno
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from google.rpc.status_pb2 import Status
+from prometheus_client import CollectorRegistry
+
+from backtrail_ingest import Ledger
+from backtrail_ingest.inbox_file import InboxFile
+from tests.factories import otlp_request, plain_span, span_id
+from tests.faults.faulty import Life, Lives, lives_on, numbered, numbers_of
+from tests.ingest.conftest import InboxFolder, until
+from tests.serving import RunningServer, running_server
+
+ALL = {*range(1, 10), 100}
+LEAST_CALLS = {"write": 40, "sync": 12, "truncate": 1, "unlink": 1}
+REFUSED = [("write", errno.EIO), ("write", errno.ENOSPC), ("sync", errno.EIO), ("sync", errno.ENOSPC)]
+REFUSED += [("sync", errno.EINTR)]  # SQLite itself tries an interrupted write again, a sync not
+EVERY = 2
+
+
+@pytest.fixture(scope="module")
+def lives(disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
+    with lives_on(disk, tmp_path_factory.mktemp("lives")) as lives:
+        yield lives
+
+
+def left_in(life: Life) -> tuple[list[int], set[int]]:
+    """What waits at the next start, and what lies in quarantine; each request whole."""
+    waiting: list[int] = []
+    ledger = Ledger(CollectorRegistry())
+    with InboxFolder(life.folder / "inbox.sqlite").opened(ledger) as inbox:
+        while len(waiting) < ledger.spans.waiting:
+            entries = inbox.take(1 << 20).result(5)
+            assert [entry.envelope.digest for entry in entries] == [numbered(n).digest for n in numbers_of(entries)]
+            waiting += numbers_of(entries)
+        quarantined = inbox.ask(InboxFile.quarantined)
+        rows = [inbox.ask(lambda file, id_=row.id: file.read_quarantined(id_)) for row in quarantined]  # type: ignore[misc]
+        assert inbox.trouble is None
+    return waiting, set(numbers_of(rows))
+
+
+def assert_kept(life: Life) -> None:
+    waiting, quarantined = left_in(life)
+    assert len(waiting) == len(set(waiting))
+    assert life.numbers("acknowledged") <= life.numbers("stored") | set(waiting) | quarantined
+    assert set(waiting) | quarantined <= ALL
+    if not life.was_killed:
+        assert set(waiting) | life.numbers("stored") | quarantined <= life.numbers("acknowledged")
+
+
+def books_are_right(life: Life) -> bool:
+    return [line[1] == line[2] for line in life.told if line[0] == "counted"] == [True]
+
+
+@pytest.mark.parametrize("kind", ["write", "sync", "truncate", "unlink"])
+def test_t2_dying_at_the_nth_call_loses_nothing_that_was_acknowledged(lives: Lives, kind: str) -> None:
+    deaths = 0
+    while (life := lives.live(kind, deaths + 1)).was_killed:
+        assert_kept(life)
+        deaths += 1
+
+    assert life.exit_code == 0
+    assert deaths >= LEAST_CALLS[kind]
+
+
+FAULTS = [("write", errno.EIO), ("write", errno.ENOSPC), ("sync", errno.EIO), ("sync", errno.ENOSPC)]
+FAULTS += [("sync", errno.EINTR), ("write", errno.EINTR), ("truncate", errno.EIO), ("unlink", errno.EIO)]
+
+
+@pytest.mark.parametrize(("kind", "error"), FAULTS, ids=lambda value: errno.errorcode.get(value, value))
+def test_t4_when_the_nth_call_fails_the_request_is_refused_and_the_next_one_taken(
+    lives: Lives, kind: str, error: int
+) -> None:
+    refused = False
+    for at in range(1, LEAST_CALLS[kind] + 1, 1 if kind != "write" else EVERY):
+        life = lives.live(kind, at, error=error)
+        assert life.exit_code == 0
+        if any(line[0] == "unusable" for line in life.told):
+            assert not life.numbers("acknowledged")
+            continue
+        assert_kept(life)
+        assert books_are_right(life)
+        assert life.numbers("acknowledged") == ALL
+        refused |= bool(life.numbers("refused"))
+
+    assert refused == ((kind, error) in REFUSED)
+
+
+@pytest.mark.parametrize(("kind", "firsts"), [("write", range(26, 38, 3)), ("sync", range(6, 10))])
+def test_t4_a_disk_that_fails_many_times_is_used_again_when_it_works(lives: Lives, kind: str, firsts: range) -> None:
+    refused = False
+    for first in firsts:
+        life = lives.live(kind, first, error=errno.EIO, times=8)
+        assert life.exit_code == 0
+        assert 100 in life.numbers("acknowledged")
+        assert_kept(life)
+        assert books_are_right(life)
+        refused |= bool(life.numbers("refused"))
+
+    assert refused
+
+
+def test_t4_while_the_disk_fails_a_server_answers_503_and_stays_up(disk: Path, tmp_path: Path) -> None:
+    failing = tmp_path / "failing"
+    environment = os.environ | {"LD_PRELOAD": str(disk), "FAULTY_WHILE": str(failing)}
+    with running_server(tmp_path / "data", env=environment) as server:
+        assert post(server, 1).status_code == 200
+        failing.touch()
+        for number in (2, 3):
+            refused = post(server, number)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+            assert "could not be written" in Status.FromString(refused.content).message
+        until(lambda: "could not be written" in httpx.get(f"{server.url}/readyz").text)
+        failing.unlink()
+        until(lambda: post(server, 2).status_code == 200)
+        until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
+        until(lambda: "backtrail_spans_stored_total 2.0" in httpx.get(f"{server.url}/metrics").text)
+
+
+def post(server: RunningServer, number: int) -> httpx.Response:
+    body = otlp_request(plain_span(id_=span_id(number))).SerializeToString()
+    return httpx.post(f"{server.url}/v1/traces", content=body, headers={"content-type": "application/x-protobuf"})
+
+
+def test_t3_after_a_power_cut_at_any_acknowledgement_everything_acknowledged_is_there(
+    disk: Path, tmp_path: Path
+) -> None:
+    """What was written and not synced is gone: the files are as they were when each was last synced."""
+    with lives_on(disk, tmp_path, KEEP_DURABLE="1") as lives:
+        life = lives.live()
+    cuts = sorted(life.folder.glob("cut-*"))
+
+    assert life.exit_code == 0
+    assert len(cuts) == len(ALL)
+    for cut in cuts:
+        assert_kept(Life(cut, -signal.SIGKILL))
