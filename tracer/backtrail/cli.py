@@ -16,13 +16,14 @@ from typing import Any, get_args
 from pydantic_core import to_json
 
 from backtrail._payloads.codec import encode
-from backtrail._reading.answers import Run, RunStatus, StateView
+from backtrail._reading.answers import LogRecord, Run, RunStatus, StateView
 from backtrail.client import Client
 from backtrail.errors import ApiError, BacktrailError, ServerUnreachableError
 
 FULL_ID = 32
 POINTS = "failure, end, seq:N, before:KEY, after:KEY or checkpoint:ID"
 NEWEST = 1000  # runs among which a short id is looked for
+RECORDS_AT_ONCE = 1000
 
 
 class Refused(Exception):
@@ -61,7 +62,20 @@ def show_run(client: Client, arguments: argparse.Namespace) -> None:
     if arguments.json:
         _print_json(run)
         return
-    _print(_render().run_view(run))
+    _print(_render().run_view(run, _records(client, run) if arguments.verbose else None))
+
+
+def _records(client: Client, run: Run) -> dict[str, list[LogRecord]]:
+    """The run's log records by span, in order of time."""
+    page = client.logs(trace_id=run.run_id, limit=RECORDS_AT_ONCE)
+    newest_first = page.logs
+    while page.next_cursor is not None:
+        page = client.logs(trace_id=run.run_id, limit=RECORDS_AT_ONCE, cursor=page.next_cursor)
+        newest_first += page.logs
+    records: dict[str, list[LogRecord]] = {}
+    for record in reversed(newest_first):
+        records.setdefault(record.span_id or "", []).append(record)
+    return records
 
 
 def show_state(client: Client, arguments: argparse.Namespace) -> None:
@@ -129,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--limit", type=int, default=20, help="most runs to list (default: %(default)s)")
 
     show = add("show", show_run, "show a run as a tree, with times, tokens and cost")
+    show.add_argument("-v", "--verbose", action="store_true", help="each log record with what it says")
     state = add("state", show_state, "show what a run knew at a point")
     replay = add("replay", replay_run, "run it again from where it broke; finished steps answer from the record")
     for subparser in (show, state, replay):

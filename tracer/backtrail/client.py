@@ -24,6 +24,7 @@ from backtrail._reading.answers import (
     Answer,
     Checkpoint,
     CheckpointList,
+    LogPage,
     Run,
     RunPage,
     RunStatus,
@@ -132,6 +133,38 @@ class Client(Replaying):
     def trace(self, trace_id: str) -> Trace:
         """Every span of a trace, with every attribute."""
         return self._get(Trace, f"/api/v1/traces/{trace_id}")
+
+    def logs(
+        self,
+        *,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        service: str | None = None,
+        event_name: str | None = None,
+        severity: str | int | None = None,
+        text: str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> LogPage:
+        """Log records, newest first; hand `next_cursor` back for the next page.
+
+        `severity` is the least: `"WARN"` or 13. `text` is words that all stand in the body or in one of its messages.
+        """
+        filters = {
+            "trace_id": trace_id,
+            "span_id": span_id,
+            "service": service,
+            "event_name": event_name,
+            "severity": severity,
+            "text": text,
+            "start": start,
+            "end": end,
+            "limit": limit,
+            "cursor": cursor,
+        }
+        return self._get(LogPage, "/api/v1/logs", filters)
 
     def list_checkpoints(self, run_id: str) -> list[Checkpoint]:
         """The points of a run that can be gone back to, in order."""

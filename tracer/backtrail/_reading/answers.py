@@ -54,6 +54,33 @@ class RunPage(Answer):
     next_cursor: str | None = None
 
 
+class LogNote(Answer):
+    """A log record in short, as a tree has it; `body` is None for what is long or a message."""
+
+    time: datetime
+    severity_number: int
+    severity_text: str
+    event_name: str | None = None
+    body: Any = None
+
+
+class LogRecord(LogNote):
+    """One log record as it was sent, every value in its own type; bytes are `{"$bytes": base64}`."""
+
+    trace_id: str | None = None
+    span_id: str | None = None
+    time_unix_nano: int
+    observed_time_unix_nano: int | None = None
+    attributes: dict[str, Any]
+    service_name: str
+    resource: dict[str, Any]
+
+
+class LogPage(Answer):
+    logs: list[LogRecord]
+    next_cursor: str | None = None
+
+
 class Node(Answer):
     """A span in the tree of a run; an agent's tokens and cost are those of everything below it."""
 
@@ -74,6 +101,7 @@ class Node(Answer):
     error_type: str | None = None
     error_message: str | None = None
     step_key: str | None = None
+    logs: list[LogNote] = []
     children: "list[Node]"
 
 
@@ -99,6 +127,7 @@ class Run(RunSummary):
     agents: list[Agent]
     steps_total: int
     tree: Node
+    logs: list[LogNote] = []
 
 
 class Status(Answer):
@@ -126,11 +155,13 @@ class Span(Answer):
     resource: dict[str, Any]
     events: list[dict[str, Any]]
     links: list[dict[str, Any]]
+    logs: list[LogRecord] = []
 
 
 class Trace(Answer):
     trace_id: str
     spans: list[Span]
+    logs: list[LogRecord] = []
 
 
 class Checkpoint(Answer):

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from backtrail._reading.answers import Node, Run, RunStatus, RunSummary, State
 from backtrail._reading.figures import ago, cost, count, duration, tokens
+from backtrail._reading.log_lines import Records, log_summary
 from backtrail._reading.tree import MARKS, TreeTable, short_name
 from backtrail._reading.values import Value, is_withheld
 from backtrail._reading.visible import Visible, one_line
@@ -82,9 +83,11 @@ class _RunTable:
         return shown
 
 
-def run_view(run: Run) -> RenderableType:
-    """One run: what it was asked, the tree of what it did, and how it ended."""
-    parts: list[RenderableType] = [_headline(run), _facts(run), Text(), TreeTable(run.tree)]
+def run_view(run: Run, records: Records | None = None) -> RenderableType:
+    """One run: what it was asked, the tree of what it did, and how it ended; with `records` also what was logged."""
+    parts: list[RenderableType] = [_headline(run), _facts(run), Text(), TreeTable(run.tree, records)]
+    if run.logs:
+        parts.append(Text.assemble("+ ", log_summary(run.logs), ", of spans that are not here", style="dim"))
     if run.status == "failed" and (run.error_message or run.error_type):
         parts += [Text(), _ending("✗", "red", _error_text(run))]
     elif run.result is not None:

@@ -4,6 +4,7 @@ answers → **tree** → render
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from backtrail._reading.answers import Node, RunStatus
 from backtrail._reading.figures import cost, duration, tokens
+from backtrail._reading.log_lines import Records, log_lines, log_summary
 from backtrail._reading.visible import one_line
 
 MARKS: Mapping[RunStatus, tuple[str, str]] = {
@@ -21,7 +23,10 @@ MARKS: Mapping[RunStatus, tuple[str, str]] = {
     "incomplete": ("◌", "yellow"),
 }
 FIGURES = ("took", "tokens", "cost")
+NO_FIGURES = ("", "", "")
 GAP = "  "
+Line: TypeAlias = tuple[str, Text, tuple[str, str, str]]  # guide, what is said, figures
+
 OPERATIONS = ("invoke_agent ", "execute_tool ", "chat ", "retrieval ", "embeddings ")
 
 
@@ -29,8 +34,9 @@ class TreeTable:
     """One line for each node; names give way to the figures. Not rich's table: that takes 0.3 ms a line, and a run may
     have ten thousand."""
 
-    def __init__(self, root: Node) -> None:
-        self._lines = [(guide, node, _figures(node)) for guide, node in _walk(root)]
+    def __init__(self, root: Node, records: Records | None = None) -> None:
+        """`records` are shown each on a line of its own; without them a span's are only counted."""
+        self._lines = [line for guide, below, node in _walk(root) for line in _lines_of(guide, below, node, records)]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         columns = zip(FIGURES, *(figures for _, _, figures in self._lines), strict=True)
@@ -39,8 +45,8 @@ class TreeTable:
         yield Segment(" " * room)
         yield Segment(_in_line(FIGURES, widths), console.get_style("dim"))
         yield Segment.line()
-        for guide, node, figures in self._lines:
-            label = Text.assemble((_cut(guide, room // 2), "dim"), _label(node))
+        for guide, text, figures in self._lines:
+            label = Text.assemble((_cut(guide, room // 2), "dim"), text)
             label.truncate(room, overflow="ellipsis", pad=True)
             yield from label.render(console)
             yield Segment(_in_line(figures, widths))
@@ -50,6 +56,16 @@ class TreeTable:
 def _cut(guide: str, room: int) -> str:
     """Of a guide into great depth the end, so that names are still to be seen."""
     return guide if len(guide) <= room else f"…{guide[len(guide) - room + 1 :]}"
+
+
+def _lines_of(guide: str, below: str, node: Node, records: Records | None) -> Iterator[Line]:
+    yield guide, _label(node), _figures(node)
+    spans = [node, *([attempt] if (attempt := _only_attempt(node)) else ())]
+    if records is not None:
+        for text in log_lines([record for span in spans for record in records.get(span.span_id, ())]):
+            yield below, text, NO_FIGURES
+    elif logs := [log for span in spans for log in span.logs]:
+        yield below, log_summary(logs), NO_FIGURES
 
 
 def _figures(node: Node) -> tuple[str, str, str]:
@@ -64,13 +80,13 @@ def _in_line(figures: Sequence[str], widths: Sequence[int]) -> str:
     return "".join(GAP + figure.rjust(width) for figure, width in zip(figures, widths, strict=True))
 
 
-def _walk(root: Node) -> Iterator[tuple[str, Node]]:
-    """Each node with the guide in front of it, from the top down."""
+def _walk(root: Node) -> Iterator[tuple[str, str, Node]]:
+    """Each node with the guides in front of it and of what is said below it, from the top down."""
     waiting = [("", "", root)]
     while waiting:
         guide, below, node = waiting.pop()
-        yield guide, node
         children = _shown_below(node)
+        yield guide, below + ("│  " if children else "   "), node
         last = len(children) - 1
         for index in range(last, -1, -1):
             branch, stem = ("└─ ", "   ") if index == last else ("├─ ", "│  ")
@@ -79,10 +95,15 @@ def _walk(root: Node) -> Iterator[tuple[str, Node]]:
 
 def _shown_below(node: Node) -> Sequence[Node]:
     """A step's only attempt that ended as the step did says nothing new: what lies in it is shown in its place."""
-    attempts = [child for child in node.children if child.kind == "attempt"]
-    if len(attempts) != 1 or attempts[0].status != node.status:
+    attempt = _only_attempt(node)
+    if attempt is None:
         return node.children
-    return [below for child in node.children for below in (child.children if child is attempts[0] else (child,))]
+    return [below for child in node.children for below in (child.children if child is attempt else (child,))]
+
+
+def _only_attempt(node: Node) -> Node | None:
+    attempts = [child for child in node.children if child.kind == "attempt"]
+    return attempts[0] if len(attempts) == 1 and attempts[0].status == node.status else None
 
 
 def short_name(name: str) -> str:
