@@ -22,6 +22,11 @@ class RunningServer:
     grpc_target: str
     process: subprocess.Popen[str]
     ready_line: str
+    log: Path
+
+    def logged(self) -> str:
+        """Everything it has said on stderr."""
+        return self.log.read_text()
 
     def kill(self) -> None:
         """kill -9: nothing is flushed, nothing is closed."""
@@ -43,7 +48,7 @@ def serve_command(data: Path, *arguments: str) -> list[str]:
 @contextmanager
 def running_server(data: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[RunningServer]:
     """Entered when the server serves, left when it has ended. `env` replaces the environment if it is given."""
-    with tempfile.TemporaryFile("w+") as errors:
+    with tempfile.NamedTemporaryFile("w+") as errors:
         process = subprocess.Popen(
             serve_command(data, *arguments), stdout=subprocess.PIPE, stderr=errors, text=True, env=env
         )
@@ -54,7 +59,7 @@ def running_server(data: Path, *arguments: str, env: dict[str, str] | None = Non
                 process.kill()
                 errors.seek(0)
                 raise AssertionError(f"the server did not start; it said {line!r} and {errors.read()!r}")
-            yield RunningServer(ready["url"], ready["grpc_target"], process, line.rstrip("\n"))
+            yield RunningServer(ready["url"], ready["grpc_target"], process, line.rstrip("\n"), Path(errors.name))
         finally:
             if process.poll() is None:
                 process.terminate()

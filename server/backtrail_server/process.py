@@ -85,13 +85,13 @@ def web_config(app: FastAPI, *, grace: int, max_connections: int, **options: Any
 
 def announce(app: FastAPI, settings: Settings, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    is_loopback = settings.host == "localhost" or settings.host.startswith("127.") or settings.host == "::1"
-    readers = "every user of this computer" if is_loopback else "everybody who reaches it"
+    # Elsewhere than on loopback a server without keys has not come this far.
+    access = "without keys: open to every user of this computer" if app.state.keyring.is_empty else "with keys"
     secure = "s" if settings.tls_cert else ""
     print(
         f"Backtrail serves http{secure}://{host}:{port} (OTLP/HTTP; API under /api/v1)"
         f" and grpc{secure}://{host}:{app.state.grpc_port}"
-        f" (OTLP), without keys: open to {readers}; data in {settings.data}",
+        f" (OTLP), {access}; data in {settings.data}",
         flush=True,
     )
 

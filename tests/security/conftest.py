@@ -32,7 +32,7 @@ class KeyedServer:
         return self.http.request(method, path, headers=headers, **request)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedServer]:
     data: Path = tmp_path_factory.mktemp("keyed") / "data"
     with (

@@ -197,7 +197,7 @@ UNKNOWN_RPC_CODES = RPC_CODES | dict.fromkeys(("other", "ingest", "read", "admin
 def call(target: str, method: str, metadata: tuple[tuple[str, str], ...]) -> str:
     with grpc.insecure_channel(target) as channel:
         try:
-            channel.unary_unary(method, None, None)(OTLP["content"], metadata=metadata, timeout=30)
+            channel.unary_unary(method, None, None)(b"", metadata=metadata, timeout=30)
         except grpc.RpcError as error:
             return str(error.code().name)
         return "served"
