@@ -64,6 +64,7 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int | None, ...], dict[str, Any]]] = {
     ("GET", "/api/v1/quarantine/{id}"): (SERVER_ONE, {}),
     ("DELETE", "/api/v1/quarantine/{id}"): (SERVER_ONE, {}),
     ("POST", "/api/v1/quarantine/{id}/retry"): (SERVER_ONE, {}),
+    ("GET", "/api/v1/backup"): (SERVER, {}),
     ("GET", "/metrics"): (SERVER, {}),
     ("GET", "/healthz"): (OPEN, {}),
     ("GET", "/readyz"): (OPEN, {}),

@@ -8,12 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backtrail_server import Settings, create_app
 from backtrail_server.auth.routes import Routes
-from tests.factories import START, otlp_request, plain_span
+from tests.factories import START, log_record, logs_request, otlp_request, plain_span, span_id
 from tests.ingest.conftest import until
 from tests.query_api.recorded import RUN_ID, failed_run, run
 from tests.security.conftest import PROTOBUF, KeyedServer
@@ -32,6 +33,8 @@ QUESTIONS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", f"/api/v1/runs/{RUN_ID}/state", {"params": {"at": "checkpoint:c1", "view": "effective"}}),
     ("POST", f"/api/v1/runs/{RUN_ID}/replay-bundle", {"json": {}}),
     ("GET", f"/api/v1/traces/{RUN_ID}", {}),
+    ("GET", "/api/v1/logs", {}),
+    ("GET", "/api/v1/logs", {"params": {"trace_id": RUN_ID}}),
 ]
 
 
@@ -53,6 +56,12 @@ class Sender:
         body = request.SerializeToString()
         assert self.keyed.http.post("/v1/traces", content=body, headers=headers).status_code == 200
         until(lambda: self.ask("GET", f"/api/v1/traces/{trace_id}").is_success)
+
+    def send_logs(self, request: ExportLogsServiceRequest) -> None:
+        headers = PROTOBUF | {"x-clickhouse-key": self.key}
+        answer = self.keyed.http.post("/v1/logs", content=request.SerializeToString(), headers=headers)
+        assert answer.status_code == 200
+        until(lambda: bool(self.ask("GET", "/api/v1/logs").json()["logs"]))
 
     def answers(self) -> list[tuple[int, str]]:
         answers = (self.ask(method, path, **request) for method, path, request in QUESTIONS)
@@ -82,10 +91,12 @@ def test_t30_no_answer_changes_by_a_byte_when_another_project_stores_the_same_id
     shop, bank = sender(), sender()
     before_anything = bank.answers()
     shop.send(marked(failed_run(), "lamp-of-the-shop"))
+    shop.send_logs(logs_request(log_record("lamp-of-the-shop")))
     alone = shop.answers()
     assert bank.answers() == before_anything
 
     bank.send(marked([run()], "lamp-of-the-bank"))  # of the same run it has but the root
+    bank.send_logs(logs_request(log_record("lamp-of-the-bank", span_id=span_id(3))))
 
     assert shop.answers() == alone
     assert [status for status, _ in alone] == [200] * len(QUESTIONS)
