@@ -138,7 +138,7 @@ def test_what_stands_in_the_way_is_said_in_few_words() -> None:
             "answered 401; 1 spans are lost: the api key is missing or not accepted here; "
             "give it as api_key= or BACKTRAIL_API_KEY",
         ),
-        (headed("403 No"), "answered 403; 1 spans are lost: the api key is missing or not accepted here;"),
+        (headed("403 No"), "answered 403; 1 spans are lost: this is not allowed with the api key that was sent;"),
         (
             headed("404 No"),
             "1 spans are lost: is this a Backtrail server, or another OTLP/HTTP endpoint?",

@@ -30,6 +30,7 @@ SECRETS = {
     "glpat-abcDEF0123456789_-xyz": "[api key]",
     "hf_abcdefghijklmnopqrstuvwxyzABCDEFGH": "[api key]",
     "sk_live_0123456789abcdefABCDEF": "[api key]",
+    f"bt_{'0123456789abcdef' * 4}": "[api key]",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N": "[jwt]",
     "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nAQAB\n-----END RSA PRIVATE KEY-----": "[private key]",
     "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk": "[private key]",

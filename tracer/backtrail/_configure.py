@@ -23,7 +23,7 @@ from ._contexts.current import get_current_client, set_current_client
 from ._delivery.lifetime import at_exit
 from ._delivery.limits import DEFAULT_MAX_QUEUE_BYTES, DEFAULT_MAX_SPOOL_BYTES, MIN_QUEUE_BYTES, OnFull
 from ._delivery.outlived import stop, stop_after_its_runs
-from ._endpoint import DEFAULT_ENDPOINT, checked_endpoint
+from ._endpoint import DEFAULT_ENDPOINT, checked_endpoint, key_headers
 from ._interceptors.interceptors import Interceptor, checked
 from ._payloads.capture import Capture, capture_of
 from ._payloads.content import DEFAULT_MAX_PAYLOAD_BYTES
@@ -144,8 +144,8 @@ def configure(
         raise ValueError(f"on_full is one of {', '.join(get_args(OnFull))}, not {on_full!r}")
     if max_queue_bytes < MIN_QUEUE_BYTES:
         raise ValueError(f"max_queue_bytes is {MIN_QUEUE_BYTES} at least, not {max_queue_bytes!r}")
+    headers = key_headers(api_key)
     previous = current_recorder()
-    api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
     key = hash_key.encode() if isinstance(hash_key, str) else hash_key
     recorder = Recorder(
         resource=_resource(service_name, service_version),
@@ -160,7 +160,6 @@ def configure(
     )
     is_disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if not is_disabled and capture != "none":
-        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         interval = _SECONDS_UNTIL_EXIT if durability == "exit" else INTERVAL
         processor = Processor(
             OtlpDelivery(_traces_endpoint(endpoint), headers),

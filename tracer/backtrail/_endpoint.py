@@ -1,8 +1,9 @@
-"""Where the server is: its address, checked before anything is sent there, and whether that is this computer.
+"""Where the server is and what it is sent to be let in: checked before anything is sent there.
 
 configure, client → **_endpoint** → connection
 """
 
+import os
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -29,3 +30,16 @@ def is_loopback(url: str) -> bool:
     except ValueError:
         is_here = False
     return is_here and parts.scheme == "http"
+
+
+def key_headers(api_key: str | None) -> dict[str, str]:
+    """The header that carries the key, ours or that of the environment; none without one.
+
+    ValueError for what no header can carry: the HTTP libraries would say the same, and show the key.
+    """
+    key = (api_key or os.environ.get("BACKTRAIL_API_KEY") or "").strip()
+    if not key:
+        return {}
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ValueError("the api key has characters that no key has, a line break for example")
+    return {"authorization": f"Bearer {key}"}

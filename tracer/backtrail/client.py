@@ -19,7 +19,7 @@ import httpx
 
 from backtrail._calls.specs import RunSpec
 from backtrail._contexts.call_context import HandedOver
-from backtrail._endpoint import DEFAULT_ENDPOINT, checked_endpoint, is_loopback
+from backtrail._endpoint import DEFAULT_ENDPOINT, checked_endpoint, is_loopback, key_headers
 from backtrail._reading.answers import (
     Answer,
     Checkpoint,
@@ -54,11 +54,9 @@ class Client(Replaying):
     def __init__(self, endpoint: str | None = None, api_key: str | None = None) -> None:
         super().__init__()
         self.endpoint = checked_endpoint(endpoint or default_endpoint()).rstrip("/")
-        api_key = api_key or os.environ.get("BACKTRAIL_API_KEY")
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.Client(
             base_url=self.endpoint,
-            headers=headers,
+            headers=key_headers(api_key),
             timeout=TIMEOUT_SECONDS,
             trust_env=not is_loopback(self.endpoint),
         )

@@ -32,8 +32,8 @@ class MissingKey(AccessRefused):
 
     def __init__(self) -> None:
         super().__init__(
-            "this server asks for a key: send it as `Authorization: Bearer KEY` or `x-backtrail-key: KEY`; "
-            "`backtrail-server keys create` makes one"
+            "this server asks for a key: the SDK and the command line take BACKTRAIL_API_KEY, others send it as "
+            "`Authorization: Bearer KEY` or `x-backtrail-key: KEY`; `backtrail-server keys create` makes one"
         )
 
 

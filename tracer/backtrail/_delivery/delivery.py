@@ -129,8 +129,10 @@ def _why(error: BaseException) -> str:
 
 def _advice(answer: HttpAnswer, length: int) -> str:
     match answer.status:
-        case 401 | 403:
+        case 401:
             return "the api key is missing or not accepted here; give it as api_key= or BACKTRAIL_API_KEY"
+        case 403:
+            return "this is not allowed with the api key that was sent; it takes one with the scope ingest"
         case 404 | 405:
             return "is this a Backtrail server, or another OTLP/HTTP endpoint?"
         case 413:

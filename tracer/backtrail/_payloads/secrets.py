@@ -26,6 +26,7 @@ _NOT_WITHIN_A_WORD = r"(?<![A-Za-z0-9_-])"
 _SK_HINT = r"sk-[A-Za-z0-9_-]{16}"
 _SK = r"sk-(?=[A-Za-z_-]*+[0-9])[A-Za-z0-9_-]{16,}"
 _KEYS = (
+    r"bt_[0-9a-f]{64}",  # our own
     r"[rs]k_(?:live|test)_[A-Za-z0-9]{10,}",  # Stripe
     r"(?:AKIA|ASIA)[0-9A-Z]{16}",  # AWS
     r"gh[oprsu]_[A-Za-z0-9]{20,}",  # GitHub
