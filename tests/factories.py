@@ -189,9 +189,11 @@ def logs_request(
     )
 
 
-def logs_batch_of(*requests: ExportLogsServiceRequest, project: str = "default", received: int = START) -> Batch:
+def logs_batch_of(
+    *requests: ExportLogsServiceRequest | bytes, project: str = "default", received: int = START
+) -> Batch:
     """The bytes the writer would hand to the store for these requests."""
-    bodies = [request.SerializeToString() for request in requests]
+    bodies = [request if isinstance(request, bytes) else request.SerializeToString() for request in requests]
     envelopes = [
         Envelope.around(inspect_logs(body) or rewrite_logs(body), project=project, received_unix_nano=received)
         for body in bodies

@@ -105,3 +105,30 @@ def test_every_log_record_is_accounted_for(sent: dict[str, Any], server: Running
     }
     assert counts["received"] >= OF_OUTER + 2
     assert counts["received"] == counts["stored"] + counts["duplicates"] + counts["quarantined"] + counts["waiting"]
+
+
+def test_records_in_json_are_taken_by_the_same_rules(server: RunningServer) -> None:
+    trace_id, now = "5b8efff798038103d269b633813fc6ff", time.time_ns()
+    event = {
+        "timeUnixNano": str(now),
+        "severityNumber": 9,
+        "eventName": "gen_ai.evaluation.result",
+        "traceId": trace_id.upper(),
+        "spanId": "EEE19B7EC3C1B174",
+        "body": {"kvlistValue": {"values": [{"key": "score", "value": {"doubleValue": 1}}]}},
+        "attributes": [{"key": "gen_ai.evaluation.name", "value": {"stringValue": "relevance"}}],
+        "someFutureField": 1,
+    }
+    request = {"resourceLogs": [{"scopeLogs": [{"logRecords": [event]}]}]}
+
+    answer = httpx.post(f"{server.url}/v1/logs", json=request)
+
+    assert (answer.status_code, answer.json()) == (200, {})
+    deadline = time.monotonic() + 20
+    while not (found := httpx.get(f"{server.url}/api/v1/logs", params={"trace_id": trace_id}).json()["logs"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    [record] = found
+    assert (record["time_unix_nano"], record["span_id"]) == (now, "eee19b7ec3c1b174")
+    assert typed(record["body"]) == typed({"score": 1.0})
+    assert record["attributes"] == {"gen_ai.evaluation.name": "relevance"}

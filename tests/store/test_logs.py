@@ -227,3 +227,29 @@ def test_records_go_with_their_projects_spans_and_their_texts_may_go_before(stor
     assert trace_logs(store, "short") == []
     assert [(kept.event_name, kept.body) for kept in trace_logs(store)] == [("gen_ai.user.message", None)]
     assert list(contents_of(store)) == []
+
+
+def test_t19_t20_what_is_too_much_for_a_record_is_cut_counted_and_said(store: Store) -> None:
+    many = {f"key {number}": number for number in range(5000)}
+    insert_logs(store, log_record("x" * (5 << 20), attributes=many, trace_id=b"abc"), log_record("fine"))
+
+    found = store.log_reader.find_logs("default", LogFilter())
+    large = next(record for record in found if record.body != "fine")
+    assert large.body == "x" * (4 << 20)
+    assert large.dropped_attributes_count == 5000 - 4096
+    assert large.attributes["key 0"] == 0
+    flagged = str(large.attributes["backtrail.flagged"]).split("; ")
+    assert sorted(flagged) == [
+        "904 attributes left out",
+        f"body cut at {4 << 20} of {5 << 20} bytes",
+        "trace_id of 3 bytes: 616263",
+    ]
+
+
+def test_t24_text_that_is_none_is_mended_and_found(store: Store) -> None:
+    body = logs_request(log_record("caf\x00é broken: ZZ", severity_text="ZZ")).SerializeToString()
+    store.insert(logs_batch_of(body.replace(b"ZZ", b"\xff\xfe")))
+
+    [record] = store.log_reader.find_logs("default", LogFilter(text="broken"))
+    assert (record.body, record.severity_text) == ("caf\x00é broken: ��", "��")
+    assert record.attributes["backtrail.flagged"] == "invalid text"

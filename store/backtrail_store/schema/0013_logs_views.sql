@@ -32,6 +32,7 @@ SELECT
   resource_dropped_attributes_count,
   scope_dropped_attributes_count,
   arrayStringConcat(arrayFilter(x -> x != '', [
+    texts['backtrail.flagged'],
     bad_ids,
     odd_time,
     if(severity BETWEEN 0 AND 24, '', concat('severity_number out of range: ', toString(severity)))]), '; ') AS flagged,
