@@ -228,6 +228,35 @@ class InboxFile:
     def drop_quarantined(self, id_: int) -> None:
         self._connection.execute("DELETE FROM quarantine WHERE id = ?", (id_,))
 
+    def replace_quarantined(self, id_: int, envelope: Envelope) -> None:
+        """Part of it was erased, and what the store said of the whole may quote that part."""
+        self._connection.execute(
+            "UPDATE quarantine SET item_count = ?, sha256 = ?, size = ?, packed = ?, reason = ? WHERE id = ?",
+            (
+                envelope.item_count,
+                envelope.digest,
+                len(envelope.request),
+                envelope.packed,
+                "refused by the store, and part of it was erased since",
+                id_,
+            ),
+        )
+
+    def newest_received_unix_nano(self) -> int:
+        """When the last request came in of those that wait, 0 if none does."""
+        return int(self._connection.execute("SELECT coalesce(max(received_unix_nano), 0) FROM inbox").fetchone()[0])
+
+    def holds_received_until(self, received_unix_nano: int) -> bool:
+        """Whether anything waits that came in by then. Ids do not tell: they are in the order of writing."""
+        found = self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM inbox WHERE received_unix_nano <= ?)", (received_unix_nano,)
+        )
+        return bool(found.fetchone()[0])
+
+    def vacuum(self) -> None:
+        """Writes the file anew without the pages that deleted rows had."""
+        self._connection.execute("VACUUM")
+
     def copy_to(self, path: Path) -> None:
         """All of it as it is now, in a file of its own."""
         self._connection.execute("VACUUM INTO ?", (str(path),))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backtrail_store import Batch, Store, open_store
+from backtrail_store import Batch, NoRoom, Store, erasure, open_store
 from tests.factories import SECOND, START, batch_of, otlp_request, plain_span, run_span, span_id, step_span
 
 CANARY = "a canary nobody else says"
@@ -91,3 +91,16 @@ def test_the_replays_of_a_run_are_other_runs_and_are_named(own_store: Store) -> 
 
 def test_a_store_without_anything_to_erase_erases_nothing(own_store: Store) -> None:
     assert own_store.erase_buried("default").spans == 0
+
+
+def test_t5_a_disk_that_could_not_take_the_rewriting_is_told_before_it_begins(
+    own_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_store.insert(recorded(MINE, CANARY))
+    own_store.bury("default", [MINE.hex()])
+    monkeypatch.setattr(erasure, "ROOM_LEFT", 1 << 60)
+
+    with pytest.raises(NoRoom, match="make room and erase again"):
+        own_store.erase_buried("default")
+
+    assert len(own_store.reader.get_trace("default", MINE.hex())) == 3

@@ -5,12 +5,12 @@ commands → control → **admin** → inbox, store
 
 from fastapi import APIRouter
 
-from backtrail_server.admin import backup, check, keys, projects, quarantine
+from backtrail_server.admin import backup, check, erasure, keys, projects, quarantine
 
 
 def create_router() -> APIRouter:
-    """All administrative endpoints; the app keeps `inbox`, `store`, `keyring` and `folder` in its state."""
+    """All administrative endpoints, which find the parts they need in the app's state."""
     router = APIRouter()
-    for part in (check, projects, keys, quarantine, backup):
+    for part in (check, projects, keys, quarantine, backup, erasure):
         router.include_router(part.router)
     return router

@@ -48,6 +48,8 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("DELETE", "/api/v1/quarantine/{id}"): "server",
     ("POST", "/api/v1/quarantine/{id}/retry"): "server",
     ("GET", "/api/v1/backup"): "server",
+    ("DELETE", "/api/v1/runs/{run_id}"): "admin",
+    ("DELETE", "/api/v1/users/{user_id:path}"): "admin",
     ("GET", "/metrics"): "server",
     ("GET", "/healthz"): "open",
     ("GET", "/readyz"): "open",
