@@ -98,8 +98,7 @@ class InboxKeeper:
     def _start(self) -> None:
         finish_repair(self._path)
         self._open_or_repair(handed_out=0)
-        counts = self._file.counts()
-        self._ledger.found(waiting=counts.waiting, quarantined=counts.quarantined)
+        self._ledger.found(waiting=self._counts.waiting, quarantined=self._counts.quarantined)
         self._look_at_disk()
 
     def _open_or_repair(self, *, handed_out: int) -> None:
@@ -135,6 +134,7 @@ class InboxKeeper:
         self._shares = Shares()
         self._shares.add_all(dict(file.sizes()))
         self._used = file.used_bytes()
+        self._counts = file.counts()
         self._file = file
 
     def _repair(self, error: Exception) -> None:
@@ -149,8 +149,7 @@ class InboxKeeper:
             if is_damage(error):
                 self._repair(error)
             self._open_or_repair(handed_out=self._backlog.handed_out)
-            counts = self._file.counts()
-            self._ledger.recounted(waiting=counts.waiting, quarantined=counts.quarantined)
+            self._ledger.recounted(waiting=self._counts.waiting, quarantined=self._counts.quarantined)
         except Exception as again:  # the next write fails as well, and comes here again
             logger.debug("the inbox could not be opened again: %s", again)
 

@@ -7,14 +7,17 @@ The new file is complete before the old one moves, so a crash at any point leave
 
 import os
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
 
-from backtrail_ingest.inbox_file import InboxFile, TableMissing
+from backtrail_ingest.inbox_file import PAGE_BYTES, InboxFile, TableMissing
 
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+MOST_FAILURES = 2000
+MOST_LENGTHENED = 100  # a header may be damaged too
 TABLES = ("inbox", "in_flight", "quarantine")
 
 
@@ -27,6 +30,7 @@ def repair(path: Path, *, max_bytes: int) -> Path:
     rescued = beside(path, ".rescued")
     for suffix in ("", "-wal", "-shm"):
         beside(rescued, suffix).unlink(missing_ok=True)
+    lengthen(path)
     with closing(InboxFile(rescued, max_bytes=max_bytes)) as file, file.transaction():
         for table in TABLES:
             file.add_rows(table, readable_rows(path, table))
@@ -53,21 +57,32 @@ def put_aside(path: Path) -> Path:
     return aside
 
 
+def lengthen(path: Path) -> None:
+    """To the pages that the header speaks of: of a shorter file SQLite does not read what is there."""
+    with path.open("r+b") as file:
+        header = file.read(100)
+        pages = int.from_bytes(header[28:32], "big")
+        if header.startswith(b"SQLite format 3") and pages * PAGE_BYTES <= MOST_LENGTHENED * path.stat().st_size:
+            file.truncate(max(pages * PAGE_BYTES, path.stat().st_size))
+
+
 def readable_rows(path: Path, table: str) -> Iterator[tuple[object, ...]]:
-    """From the front as far as it goes, then from the back."""
-    key = "first_id" if table == "in_flight" else "id"
-    last = -1
-    try:
-        with closing(sqlite3.connect(path)) as connection:
-            connection.text_factory = lambda text: text.decode(errors="replace")
+    """Where reading stops, what lies behind is tried by halves, the wide ones first: a lost page hides only itself."""
+    select = f"SELECT rowid, * FROM {table} WHERE rowid BETWEEN ? AND ? ORDER BY rowid"
+    ranges = deque([(0, (1 << 63) - 1)])
+    failures = 0
+    with closing(sqlite3.connect(path)) as connection:
+        connection.text_factory = lambda text: text.decode(errors="replace")
+        while ranges and failures < MOST_FAILURES:
+            first, last = ranges.popleft()
             try:
-                for row in connection.execute(f"SELECT * FROM {table} ORDER BY {key}"):
-                    last = row[0]
-                    yield row
+                for row in connection.execute(select, (first, last)):
+                    first = row[0] + 1
+                    yield row[1:]
             except sqlite3.DatabaseError:
-                yield from connection.execute(f"SELECT * FROM {table} WHERE {key} > ? ORDER BY {key} DESC", (last,))
-    except sqlite3.DatabaseError:
-        return
+                failures += 1
+                middle = (first + last) // 2
+                ranges += [(first, middle), (middle + 1, last)] if first < last else []
 
 
 def sync_folder(folder: Path) -> None:

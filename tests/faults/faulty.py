@@ -6,6 +6,7 @@ nothing of the inbox has to be changed or replaced, and SQLite meets the fault a
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -42,8 +43,9 @@ def compile_disk(folder: Path) -> Path | None:
 
 
 def numbered(number: int) -> Envelope:
-    """Two projects take turns; the span's name is the number."""
-    span = plain_span(str(number), id_=span_id(number), attributes={"filler": f"{number} " * 2000})
+    """Five or so fill a page; two projects take turns; the span's name is the number."""
+    noise = random.Random(number).randbytes(6000).hex()
+    span = plain_span(str(number), id_=span_id(number), attributes={"noise": noise})
     return envelope_of(span, project=("odd", "even")[number % 2 == 0])
 
 
