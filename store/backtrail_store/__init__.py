@@ -29,7 +29,7 @@ from backtrail_store.keys import SCOPES, ApiKey, KeyTable, Scope
 from backtrail_store.log_reader import LogReader
 from backtrail_store.log_rows import LogFilter, LogRow
 from backtrail_store.migrations import migrate, schema_files
-from backtrail_store.partitions import Partition
+from backtrail_store.partitions import Partition, drop_project
 from backtrail_store.prices import ModelPrice, learn_prices, seed_prices, write_prices
 from backtrail_store.projects import DEFAULT_PROJECT, Project, ProjectTable
 from backtrail_store.reader import QUERIES, READ_SETTINGS, TraceReader
@@ -139,6 +139,10 @@ class Store:
     def drop_oldest_week(self, now: datetime) -> list[Partition]:
         """Drops the oldest week there is, for when the disk is short."""
         return drop_oldest_week(self._readers, now)
+
+    def drop_project(self, project: str) -> None:
+        """Everything that is stored of it, as whole partitions. What waits to be stored is not here yet."""
+        drop_project(self._readers, project)
 
     def bury(self, project: str, trace_ids: Iterable[str]) -> None:
         """From here on nothing of these traces is stored; see erasure.py."""

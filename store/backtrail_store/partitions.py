@@ -47,6 +47,12 @@ def drop_partition(clients: ClientPool, partition: Partition) -> None:
         )
 
 
+def drop_project(clients: ClientPool, project: str) -> None:
+    for partition in list_partitions(clients):
+        if partition.project == project:
+            drop_partition(clients, partition)
+
+
 def delete_received_before(clients: ClientPool, partition: Partition, moment: datetime) -> None:
     """Rewrites the partition in the background."""
     with clients.borrow() as client:

@@ -8,6 +8,7 @@
 from dataclasses import dataclass
 
 from backtrail_store.client import ClientPool
+from backtrail_store.reader import QUERIES
 from backtrail_store.rewritten import Milliseconds, now, put, rows_of
 
 DEFAULT_PROJECT = "default"
@@ -36,6 +37,11 @@ class ProjectTable:
     def get(self, name: str) -> Project | None:
         return next((project for project in self.list() if project.name == name), None)
 
+    def was_deleted(self, name: str) -> bool:
+        """Names are not given twice: what is still on its way to a deleted project must not reach another."""
+        with self._clients.borrow() as client:
+            return bool(client.query(QUERIES["was_project_deleted"], parameters={"name": name}).result_rows[0][0])
+
     def create(self, name: str) -> Project:
         project = Project(name=name, created_unix_milli=now())
         self.put(project)
@@ -46,7 +52,7 @@ class ProjectTable:
         self._write(project, is_deleted=False)
 
     def delete(self, project: Project) -> None:
-        """Takes the name off the list; rows and keys are somebody else's to remove."""
+        """Takes the name off the list, for good; rows and keys are somebody else's to remove."""
         self._write(project, is_deleted=True)
 
     def _write(self, project: Project, *, is_deleted: bool) -> None:

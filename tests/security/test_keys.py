@@ -21,6 +21,7 @@ from backtrail_server.cli import main
 from backtrail_store import DEFAULT_PROJECT, Store, StoreUnavailable, open_store
 from backtrail_store.client import parse_address
 from tests.clickhouse_http import clickhouse_listening
+from tests.factories import otlp_request, plain_span
 from tests.ingest.conftest import until
 from tests.security.conftest import PROTOBUF, KeyedServer
 from tests.security.operator import Operator
@@ -204,16 +205,20 @@ def test_t31_a_key_ends_by_itself(keyed: KeyedServer) -> None:
     assert datetime.now(UTC).isoformat() > expires
 
 
-def test_t31_a_deleted_projects_keys_are_revoked(keyed: KeyedServer) -> None:
+def test_t31_a_deleted_projects_keys_are_revoked_and_what_it_held_is_gone(keyed: KeyedServer) -> None:
     keyed.operator.create_project("short-lived")
-    key = keyed.operator.create_key("short-lived", "read")
-    assert status_with(keyed, {"x-backtrail-key": key}) == 200
+    key = keyed.operator.create_key("short-lived", "ingest", "read")
+    headers = {"x-backtrail-key": key}
+    trace_id = bytes([0x51] * 16)
+    body = otlp_request(plain_span("of the short-lived project", trace_id=trace_id)).SerializeToString()
+    assert keyed.http.post("/v1/traces", content=body, headers=headers | PROTOBUF).status_code == 200
 
     assert keyed.request("server", "DELETE", "/api/v1/projects/short-lived").status_code == 200
 
-    assert status_with(keyed, {"x-backtrail-key": key}) == 401
-    keyed.operator.create_project("short-lived")
-    assert status_with(keyed, {"x-backtrail-key": key}) == 401
+    assert status_with(keyed, headers) == 401
+    again = keyed.request("server", "POST", "/api/v1/projects", json={"name": "short-lived"})
+    assert (again.status_code, "names are not given twice" in again.text) == (409, True)
+    assert keyed.request("server", "DELETE", "/api/v1/projects/short-lived").status_code == 404
 
 
 def test_t31_a_server_whose_keys_are_all_revoked_stays_closed(tmp_path: Path) -> None:

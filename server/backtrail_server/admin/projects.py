@@ -13,7 +13,7 @@ from backtrail_query.models import Problem
 from backtrail_server.admin.audit import record
 from backtrail_server.admin.moments import moment
 from backtrail_server.auth.grant import Grant
-from backtrail_server.auth.keyring import KeyRing
+from backtrail_server.removal import ProjectRemoval
 from backtrail_store import DEFAULT_PROJECT, Project, Store
 
 router = APIRouter(
@@ -70,6 +70,8 @@ def create_project(new: NewProject, request: Request) -> ProjectView:
     store: Store = request.app.state.store
     if store.projects.get(new.name) is not None:
         raise ProjectConflict(f"there is a project {new.name!r} already")
+    if store.projects.was_deleted(new.name):
+        raise ProjectConflict(f"there was a project {new.name!r}, and names are not given twice: choose another")
     project = store.projects.create(new.name)
     record(request, f"project {project.name} created")
     return project_view(project)
@@ -88,16 +90,15 @@ def administered(project: str, request: Request) -> Project:
 Administered = Annotated[Project, Depends(administered)]
 
 
-@router.delete("/{project}", responses={409: {"model": Problem}})
+@router.delete("/{project}", responses={409: {"model": Problem}, 503: {"model": Problem}})
 def delete_project(project: Administered, request: Request) -> ProjectView:
-    """Revokes its keys and takes it off the list."""
+    """Its keys are revoked, what came in with them is stored, and all is dropped. Its name is not given again."""
     if project.name == DEFAULT_PROJECT:
         raise ProjectConflict(f"{DEFAULT_PROJECT} is the project of a server without keys: it stays")
-    store: Store = request.app.state.store
-    keyring: KeyRing = request.app.state.keyring
-    for key in keyring.list(project.name):
-        keyring.revoke(key)
-    store.projects.delete(project)
+    state = request.app.state
+    for key in state.keyring.list(project.name):
+        state.keyring.revoke(key)
+    ProjectRemoval(store=state.store, inbox=state.inbox, project=project).run()
     record(request, f"project {project.name} deleted and its keys revoked")
     return project_view(project)
 

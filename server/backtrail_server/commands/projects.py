@@ -14,7 +14,7 @@ def add_to(commands: Commands) -> None:
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     add_action(actions, "create", "make a project", create).add_argument("name")
     add_action(actions, "list", "say which there are", show)
-    add_action(actions, "delete", "revoke a project's keys and take it off the list", delete).add_argument("name")
+    add_action(actions, "delete", "revoke a project's keys and drop all it holds", delete).add_argument("name")
 
 
 async def create(settings: Settings, options: Namespace) -> None:
@@ -38,4 +38,4 @@ async def delete(settings: Settings, options: Namespace) -> None:
 
     async with control_client(settings) as client:
         await ask(client, "DELETE", path_of("/api/v1/projects", options.name))
-    print(f"project {options.name} is deleted and its keys are revoked")
+    print(f"project {options.name} is deleted with all it held, and its keys are revoked")
