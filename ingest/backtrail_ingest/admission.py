@@ -59,7 +59,7 @@ class Admission:
         self.max_request_bytes = max_request_bytes
         self.retry_after = retry_after
         self.limits = limits
-        self._max_bytes_in_flight = max_bytes_in_flight
+        self.max_bytes_in_flight = max_bytes_in_flight
         self._inbox = inbox
         self._in_flight = Shares()
         self._turn = asyncio.Lock()
@@ -89,7 +89,7 @@ class Admission:
     def take_bytes(self, project: str, count: int, *, of_request: int) -> None:
         """A project may have one request in flight whenever there is room, and several as long as it is not greedy."""
         flying = self._in_flight
-        free = self._max_bytes_in_flight - flying.total - count
+        free = self.max_bytes_in_flight - flying.total - count
         if free < 0:
             raise Overloaded(f"{flying.total} bytes of other requests are on their way to the disk")
         held = flying.of(project)

@@ -15,33 +15,49 @@ import grpc.aio
 
 from backtrail_ingest.admission import DEFAULT_PROJECT, Admission
 from backtrail_ingest.errors import Overloaded, Refusal
+from backtrail_ingest.grpc_reading import Reading
 from backtrail_ingest.ports import listening_socket
 from backtrail_ingest.signals import SIGNALS, WHAT_IS_TAKEN, Signal
 from backtrail_ingest.status import response_of, retry_info, status_bytes
 
 CLOSING_SECONDS = 3
+HANDSHAKE_SECONDS = 10
+IDLE_SECONDS = 600
+STREAMS_PER_CONNECTION = 100
 
 calling_project: ContextVar[str] = ContextVar("calling_project", default=DEFAULT_PROJECT)  # set by an interceptor
 RETRY_INFO_KEY = "google.rpc.retryinfo-bin"  # the only one the Python exporter reads
 STATUS_KEY = "grpc-status-details-bin"  # the one of the specification: Go, Java
 
+Abort = tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]
+
 
 class ExportService:
     """The service of one signal."""
 
-    def __init__(self, signal: Signal, admission: Admission) -> None:
+    def __init__(self, signal: Signal, admission: Admission, reading: Reading) -> None:
         self._signal = signal
         self._admission = admission
+        self._reading = reading
 
-    async def export(self, body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    async def export(self, _: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+        """A unary call, taken as a stream of one message: a stream's message is received when it is asked for."""
+        answer = await self._answer(context)
+        if not isinstance(answer, bytes):
+            # Not while the refusal is handled: the abort's traceback would keep it, and with it the message.
+            await context.abort(*answer)
+        return answer
+
+    async def _answer(self, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes | Abort:
         try:
             project = calling_project.get()
             with self._admission.room(project) as room:
+                body = await self._reading.read(context)
                 room.add(len(body))
                 receipt = await self._admission.receive(project, body, self._signal)
             return response_of(self._signal, receipt).SerializeToString()
         except Refusal as refusal:
-            await context.abort(refusal.grpc_status, str(refusal), self._trailing_metadata(refusal))
+            return refusal.grpc_status, str(refusal), self._trailing_metadata(refusal)
 
     def _trailing_metadata(self, refusal: Refusal) -> tuple[tuple[str, bytes], ...]:
         retry_after = self._admission.retry_after if isinstance(refusal, Overloaded) else None
@@ -55,9 +71,9 @@ class OtherServices(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generi
     """Metrics, say. UNIMPLEMENTED makes their exporters stop trying; the sentence is for who reads their log."""
 
     def service(self, call: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
-        return grpc.unary_unary_rpc_method_handler(self._refuse)
+        return grpc.stream_unary_rpc_method_handler(self._refuse)
 
-    async def _refuse(self, _: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    async def _refuse(self, _: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, WHAT_IS_TAKEN)
 
 
@@ -77,8 +93,13 @@ class GrpcReceiver:
         listening_socket(host, port, setting="--grpc-port or BACKTRAIL_GRPC_PORT").close()
         self._server = grpc.aio.server(
             interceptors=interceptors,
+            compression=grpc.Compression.Gzip,  # for clients that understand it
             options=[
                 ("grpc.max_receive_message_length", max_request_bytes),
+                ("grpc.http2.bdp_probe", 0),  # or what nobody asked for would be received by the megabyte
+                ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
+                ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1000),
                 ("grpc.so_reuseport", 0),  # or a second server would share the port, and half of the spans
             ],
         )
@@ -90,8 +111,11 @@ class GrpcReceiver:
 
     @asynccontextmanager
     async def serving(self, admission: Admission) -> AsyncIterator[None]:
+        reading = Reading(
+            max_request_bytes=admission.max_request_bytes, max_bytes_in_flight=admission.max_bytes_in_flight
+        )
         for signal in SIGNALS.values():
-            export = grpc.unary_unary_rpc_method_handler(ExportService(signal, admission).export)
+            export = grpc.stream_unary_rpc_method_handler(ExportService(signal, admission, reading).export)
             handler = grpc.method_handlers_generic_handler(signal.service, {"Export": export})
             self._server.add_generic_rpc_handlers([handler])
         self._server.add_generic_rpc_handlers([OtherServices()])
