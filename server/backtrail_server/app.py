@@ -89,7 +89,8 @@ async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admiss
             app.state.store, app.state.inbox, app.state.admission = store, inbox, admission
             probes = probes_of(settings, store=store, inbox=inbox, ledger=ledger, writer=writer)
             with closing(Readiness(probes)) as app.state.readiness:
-                keeping = keeping_to(retention_of(store, settings))
+                app.state.retention = retention_of(store, settings)
+                keeping = keeping_to(app.state.retention)
                 async with learning_prices(store), refreshed(app.state.keyring, store), keeping:
                     yield admission
 

@@ -46,6 +46,10 @@ class Retention:
             self._drop_expired()
         keep_reserve(self.folder)
 
+    def look_soon(self) -> None:
+        """Something was set that changes what is due."""
+        self._next_expiry = 0.0
+
     def _drop_expired(self) -> None:
         own = {project.name: self._keeping(project) for project in self.store.projects.list()}
         dropped = self.store.drop_expired(lambda project: own.get(project, self.default), datetime.now(UTC))

@@ -59,6 +59,7 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int | None, ...], dict[str, Any]]] = {
     ("GET", "/api/v1/logs"): (READ, {}),
     ("GET", "/api/v1/projects"): (SERVER, {}),
     ("POST", "/api/v1/projects"): (SERVER, {"json": {"name": "another"}}),
+    ("PATCH", "/api/v1/projects/{project}"): (MANAGE, {"json": {}}),
     ("DELETE", "/api/v1/projects/{project}"): (SERVER, {}),
     ("GET", "/api/v1/projects/{project}/keys"): (MANAGE, {}),
     ("POST", "/api/v1/projects/{project}/keys"): (MANAGE, {"json": {"name": "more", "scopes": ["read"]}}),

@@ -1,12 +1,13 @@
-"""/api/v1/projects: made, listed and deleted by the server's admin.
+"""/api/v1/projects: made, listed and deleted by the server's admin; its own says how long it keeps what.
 
 commands.projects → **projects** → store, keyring
 """
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from backtrail_query.errors import NotFound, QueryError
 from backtrail_query.models import Problem
@@ -21,6 +22,8 @@ router = APIRouter(
     tags=["administration"],
     responses={status: {"model": Problem} for status in (401, 403, 404, 422)},
 )
+
+MOST_DAYS = 36_500
 
 ProjectName = Annotated[
     str,
@@ -45,6 +48,18 @@ class ProjectConflict(QueryError):
 
 class NewProject(BaseModel):
     name: ProjectName
+
+
+Days = Annotated[int | None, Field(ge=0, le=MOST_DAYS, description="0 is for ever, null as the server's settings say")]
+
+
+class ProjectChange(BaseModel):
+    """A member that nobody knows is refused: somebody would think that it had been set."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    spans_days: Days = None
+    contents_days: Days = None
 
 
 class ProjectView(BaseModel):
@@ -101,6 +116,23 @@ def delete_project(project: Administered, request: Request) -> ProjectView:
     ProjectRemoval(store=state.store, inbox=state.inbox, project=project).run()
     record(request, f"project {project.name} deleted and its keys revoked")
     return project_view(project)
+
+
+@router.patch("/{project}", responses={409: {"model": Problem}})
+def set_project(project: Administered, change: ProjectChange, request: Request) -> ProjectView:
+    """How long it keeps spans and texts. What is left out stays as it was; null is as the server's settings say."""
+    changed = replace(project, **change.model_dump(exclude_unset=True))
+    if changed.spans_days and (changed.contents_days or 0) > changed.spans_days:
+        raise ProjectConflict(
+            f"texts are not kept longer than their spans: contents_days is {changed.contents_days}, "
+            f"spans_days is {changed.spans_days}"
+        )
+    state = request.app.state
+    state.store.projects.put(changed)
+    state.retention.look_soon()
+    days = f"spans_days {changed.spans_days}, contents_days {changed.contents_days}"
+    record(request, f"project {project.name} set to {days}")
+    return project_view(changed)
 
 
 def project_view(project: Project) -> ProjectView:

@@ -33,6 +33,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", "/api/v1/logs"): "read",
     ("GET", "/api/v1/projects"): "server",
     ("POST", "/api/v1/projects"): "server",
+    ("PATCH", "/api/v1/projects/{project}"): "manage",
     ("DELETE", "/api/v1/projects/{project}"): "server",
     ("GET", "/api/v1/projects/{project}/keys"): "manage",
     ("POST", "/api/v1/projects/{project}/keys"): "manage",
