@@ -27,6 +27,8 @@ class LogReader:
 
     def get_trace_logs(self, project: str, trace_id: str, *, limit: int, payloads: bool = True) -> list[LogRow]:
         """A trace's first log records in order of time; payload texts on request."""
+        if not self._query("has_logs", project=project, trace_id=trace_id):
+            return []
         rows = self._query("get_log_records", project=project, trace_ids=[trace_id], hours=[], hashes=[], limit=limit)
         return self._with_contents(project, rows) if payloads else [log_row(row, {}) for row in rows]
 

@@ -23,7 +23,7 @@ from backtrail_store.log_rows import LogFilter
 
 router = APIRouter(prefix="/api/v1/logs", tags=["logs"], responses={400: {"model": Problem}, 422: {"model": Problem}})
 
-TEXT = "words, in any case, that all stand in the body or in one of its messages and other long values"
+TEXT = "words that all stand in the body or in one of its messages and other long values; A to Z in any case"
 
 
 @router.get("", response_model=LogPage)
