@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,11 +46,14 @@ def serve_command(data: Path, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def running_server(data: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[RunningServer]:
-    """Entered when the server serves, left when it has ended. `env` replaces the environment if it is given."""
+def running_server(
+    data: Path, *arguments: str, env: dict[str, str] | None = None, inside: Sequence[str] = ()
+) -> Iterator[RunningServer]:
+    """Entered when the server serves, left when it has ended. `env` replaces the environment if it is given; `inside`
+    is a command that executes the server's."""
     with tempfile.NamedTemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            serve_command(data, *arguments), stdout=subprocess.PIPE, stderr=errors, text=True, env=env
+            [*inside, *serve_command(data, *arguments)], stdout=subprocess.PIPE, stderr=errors, text=True, env=env
         )
         try:
             line = first_line(process)

@@ -53,7 +53,9 @@ def cut_power(number: int) -> None:
 
 async def live(tell: Teller) -> None:
     ledger = Ledger(CollectorRegistry())
-    with open_inbox(Path("inbox.sqlite"), max_bytes=1 << 26, ledger=ledger) as inbox:
+    with open_inbox(
+        Path("inbox.sqlite"), max_bytes=1 << 26, ledger=ledger, release_reserve=lambda: tell("released")
+    ) as inbox:
         for round_ in range(ROUNDS):
             first = round_ * APPENDED_TOGETHER + 1
             await asyncio.gather(*(append(inbox, number, tell) for number in range(first, first + APPENDED_TOGETHER)))

@@ -107,6 +107,18 @@ def test_t4_a_disk_that_fails_many_times_is_used_again_when_it_works(lives: Live
     assert refused
 
 
+def test_t5_a_full_disk_releases_the_reserve_so_that_what_is_stored_can_leave(lives: Lives) -> None:
+    released = False
+    for at in range(26, 40, 2):
+        life = lives.live("write", at, error=errno.ENOSPC, times=4)
+        assert life.exit_code == 0
+        assert_kept(life)
+        assert 100 in life.numbers("acknowledged")
+        released |= ["released"] in life.told
+
+    assert released
+
+
 def test_t4_while_the_disk_fails_a_server_answers_503_and_stays_up(disk: Path, tmp_path: Path) -> None:
     failing = tmp_path / "failing"
     environment = os.environ | {"LD_PRELOAD": str(disk), "FAULTY_WHILE": str(failing)}
