@@ -7,7 +7,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Trust what the system trusts, as git did when it fetched this: behind a company's proxy nothing else works.
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help install demo examples serve test chaos lint format typecheck audit bench bench-peers picture clean
+.PHONY: help install demo examples serve test test-store chaos lint format typecheck audit bench bench-peers picture clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -26,6 +26,9 @@ examples: .venv/.ready  ## Run and check the examples with LangGraph, OpenAI Age
 
 serve: .venv/.ready  ## Start the server on 127.0.0.1:4318 (HTTP) and 127.0.0.1:4317 (OTLP/gRPC)
 	@$(BIN)/python -m backtrail_server serve
+
+test-store: .venv/.ready  ## Run the store's tests, on the server that BACKTRAIL_TEST_STORE names if it is set
+	$(BIN)/python -m pytest tests/store
 
 test: .venv/.ready  ## Run all tests, warnings as errors
 	$(BIN)/python -m pytest

@@ -1,15 +1,24 @@
-"""Shared by all tests: one embedded engine for the whole run, and a store that is empty when a test begins."""
+"""Shared by all tests: one embedded engine for the whole run, and a store that is empty when a test begins.
+
+With BACKTRAIL_TEST_STORE=clickhouse://… the stores are databases of that server, made for the run and dropped after it.
+"""
 
 import itertools
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backtrail_store import Store, open_store
+from backtrail_store.migrations import schema_of
 from tests.factories import START, batch_of, otlp_request
+
+TEST_STORE = os.environ.get("BACKTRAIL_TEST_STORE", "")
+EMPTIED_TABLES = ("spans", "contents", "logs")
 
 _numbers = itertools.count(1)
 
@@ -20,15 +29,43 @@ def engine_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("engine")
 
 
+@pytest.fixture(scope="session")
+def new_database(engine_folder: Path) -> Iterator[Callable[[str], str]]:
+    """The address of a database with this name, where the tests have their stores."""
+    if not TEST_STORE:
+        yield lambda name: f"chdb://{engine_folder}?database={name}"
+        return
+    server = urlsplit(TEST_STORE)
+    made: list[str] = []
+
+    def dsn(name: str) -> str:
+        made.append(server._replace(path=f"{server.path or '/test'}_{os.getpid()}_{name}").geturl())
+        return made[-1]
+
+    yield dsn
+    for address in made:
+        with open_store(address) as store, store._writers.borrow() as client:
+            on_cluster = f" ON CLUSTER '{store._address.cluster}'" if store._address.cluster else ""
+            client.command(f"DROP DATABASE IF EXISTS `{store._address.database}`{on_cluster} SYNC", use_database=False)
+
+
 @pytest.fixture
-def store_dsn(engine_folder: Path) -> str:
+def store_dsn(new_database: Callable[[str], str]) -> str:
     """A store nobody has used, for tests that change more than its rows."""
+    return new_database(f"test_{next(_numbers)}")
+
+
+@pytest.fixture
+def embedded_dsn(engine_folder: Path) -> str:
+    """For what only an engine in this process can do."""
+    if TEST_STORE:
+        pytest.skip("about the embedded engine, and BACKTRAIL_TEST_STORE is a server")
     return f"chdb://{engine_folder}?database=test_{next(_numbers)}"
 
 
 @pytest.fixture(scope="session")
-def migrated_store(engine_folder: Path) -> Iterator[Store]:
-    with open_store(f"chdb://{engine_folder}?database=shared") as store:
+def migrated_store(new_database: Callable[[str], str]) -> Iterator[Store]:
+    with open_store(new_database("shared")) as store:
         store.migrate()
         yield store
 
@@ -37,9 +74,9 @@ def migrated_store(engine_folder: Path) -> Iterator[Store]:
 def store(migrated_store: Store) -> Store:
     """An empty store. Emptying one takes 10 ms, making one a second."""
     with migrated_store._writers.borrow() as client:
-        client.command("TRUNCATE TABLE spans")
-        client.command("TRUNCATE TABLE contents")
-        client.command("TRUNCATE TABLE logs")
+        for table in EMPTIED_TABLES:
+            for statement in schema_of(migrated_store._address).about_rows(f"TRUNCATE TABLE {table}"):
+                client.command(statement)
         if client.command("SELECT count() FROM model_prices WHERE source = 'user'") != 0:
             client.command("ALTER TABLE model_prices DELETE WHERE source = 'user'", settings={"mutations_sync": 1})
             client.command("SYSTEM RELOAD DICTIONARY prices")

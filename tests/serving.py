@@ -13,13 +13,13 @@ from typing import IO
 
 START_SECONDS = 60
 STOP_SECONDS = 15
-READY = re.compile(r"(?P<url>https?://\S+) .* grpcs?://(?P<grpc_target>\S+) ")
+READY = re.compile(r"(?P<url>https?://\S+) (?:.* grpcs?://(?P<grpc_target>\S+) )?")
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
     url: str
-    grpc_target: str
+    grpc_target: str  # empty where there is no gRPC port
     process: subprocess.Popen[str]
     ready_line: str
     log: Path
@@ -62,7 +62,7 @@ def running_server(
                 process.kill()
                 errors.seek(0)
                 raise AssertionError(f"the server did not start; it said {line!r} and {errors.read()!r}")
-            yield RunningServer(ready["url"], ready["grpc_target"], process, line.rstrip("\n"), Path(errors.name))
+            yield RunningServer(ready["url"], ready["grpc_target"] or "", process, line.rstrip("\n"), Path(errors.name))
         finally:
             if process.poll() is None:
                 process.terminate()

@@ -1,8 +1,11 @@
-"""Opens the parts in order, closes them in reverse: create_app(settings), or create_guest_app(settings).
+"""Composes the app of its parts: create_app(settings), or create_guest_app(settings).
 
-    folder → gRPC port → store → keys → inbox → writer → receivers
+    whole    folder → gRPC port → store → keys → inbox → writer → receivers, query API
+    ingest   the same without the query API
+    query    store → keys → query API; no folder, no inbox, no gRPC port
 
-The writer stops before the inbox closes, the inbox before the store, and the receivers before all of them.
+They are opened in this order and closed in reverse: the writer stops before the inbox closes, the inbox before the
+store, and the receivers before all of them.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +21,7 @@ import backtrail_ingest
 import backtrail_query
 import backtrail_query.errors
 from backtrail_ingest import Admission, GrpcReceiver, Inbox, Ledger, Limits, open_inbox, running_writer
+from backtrail_query.routes import health
 from backtrail_server import admin
 from backtrail_server.auth.browsers import Names, is_loopback
 from backtrail_server.auth.exposure import check_exposure
@@ -26,17 +30,18 @@ from backtrail_server.auth.keyring import KeyRing, refreshed
 from backtrail_server.auth.routes import Routes
 from backtrail_server.auth.rpc_gate import RpcGate
 from backtrail_server.cors import Cors
+from backtrail_server.errors import CannotStart
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
 from backtrail_server.memory import giving_memory_back
 from backtrail_server.pricing import learning_prices
-from backtrail_server.probes import probes_of
+from backtrail_server.probes import probes_of, store_probe
 from backtrail_server.readiness import Readiness
 from backtrail_server.readyz import router as readyz_router
 from backtrail_server.reserve import release_reserve
 from backtrail_server.retention import Retention, keeping_to
 from backtrail_server.settings import Settings
 from backtrail_server.tls import Tls
-from backtrail_store import Keeping, Store, open_store
+from backtrail_store import Keeping, Store, is_embedded, open_store
 
 # Whoever receives spans must not make any about it: each request would bring the next one.
 NO_TELEMETRY: TelemetryConfig = {
@@ -49,7 +54,17 @@ NO_TELEMETRY: TelemetryConfig = {
 
 
 def create_app(settings: Settings, tls: Tls | None = None) -> FastAPI:
-    """For a process of our own: with a gRPC port, a place for temporary files, and memory given back."""
+    """For a process of our own. Raises CannotStart if one part alone was asked for and the store is embedded."""
+    if settings.only and is_embedded(settings.store_dsn):
+        raise CannotStart(
+            f"--only {settings.only} (or BACKTRAIL_ONLY) needs a ClickHouse server that processes can share, as in "
+            "--store clickhouse://user:password@host:8123/database; an embedded store belongs to one process"
+        )
+    return create_query_app(settings) if settings.only == "query" else create_receiving_app(settings, tls)
+
+
+def create_receiving_app(settings: Settings, tls: Tls | None) -> FastAPI:
+    """With a gRPC port, a place for temporary files, and memory given back."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -61,7 +76,20 @@ def create_app(settings: Settings, tls: Tls | None = None) -> FastAPI:
                 async with giving_memory_back(admission.ledger), grpc.serving(admission):
                     yield
 
-    return app_living(lifespan, settings)
+    return app_living(lifespan, settings, receives=True, answers=settings.only != "ingest")
+
+
+def create_query_app(settings: Settings) -> FastAPI:
+    """Reads what others have written. It owns nothing, so there may be any number of it."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opened_store(app, settings) as store:
+            check_exposure(settings.host, app.state.keyring)
+            with closing(Readiness({"store": store_probe(store, reserve_bytes=0)})) as app.state.readiness:
+                yield
+
+    return app_living(lifespan, settings, receives=False, answers=True)
 
 
 def create_guest_app(settings: Settings) -> FastAPI:
@@ -73,29 +101,46 @@ def create_guest_app(settings: Settings) -> FastAPI:
             async with opened_parts(app, settings):
                 yield
 
-    return app_living(lifespan, settings)
+    return app_living(lifespan, settings, receives=True, answers=True)
+
+
+@asynccontextmanager
+async def opened_store(app: FastAPI, settings: Settings) -> AsyncIterator[Store]:
+    """With its schema as it has to be, and the keys that are in it."""
+    app.state.registry, app.state.settings = CollectorRegistry(), settings
+    with store_of(settings) as store:
+        if settings.only == "query":
+            store.check_schema()
+        else:
+            store.migrate()
+        app.state.store, app.state.keyring = store, KeyRing(store, settings.key.get_secret_value())
+        async with refreshed(app.state.keyring, store):
+            yield store
 
 
 @asynccontextmanager
 async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admission]:
-    app.state.registry, app.state.folder = CollectorRegistry(), settings.data
-    ledger = Ledger(app.state.registry)
-    with store_of(settings) as store, inbox_of(settings, ledger) as inbox:
-        store.migrate()
-        app.state.keyring = KeyRing(store, settings.key.get_secret_value())
-        async with running_writer(inbox, store, batch_bytes=settings.batch_bytes) as writer:
-            admission = admission_to(inbox, settings, ledger)
-            app.state.settings = settings
-            app.state.store, app.state.inbox, app.state.admission = store, inbox, admission
-            probes = probes_of(settings, store=store, inbox=inbox, ledger=ledger, writer=writer)
-            with closing(Readiness(probes)) as app.state.readiness:
+    """Store, inbox and writer: what a process has that receives."""
+    async with opened_store(app, settings) as store:
+        ledger, app.state.folder = Ledger(app.state.registry), settings.data
+        with inbox_of(settings, ledger) as inbox:
+            async with running_writer(inbox, store, batch_bytes=settings.batch_bytes) as writer:
+                admission = admission_to(inbox, settings, ledger)
+                app.state.inbox, app.state.admission = inbox, admission
+                probes = probes_of(settings, store=store, inbox=inbox, ledger=ledger, writer=writer)
                 app.state.retention = retention_of(store, settings)
-                keeping = keeping_to(app.state.retention)
-                async with learning_prices(store), refreshed(app.state.keyring, store), keeping:
-                    yield admission
+                with closing(Readiness(probes)) as app.state.readiness:
+                    async with learning_prices(store), keeping_to(app.state.retention):
+                        yield admission
 
 
-def app_living(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], settings: Settings) -> FastAPI:
+def app_living(
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    settings: Settings,
+    *,
+    receives: bool,
+    answers: bool,
+) -> FastAPI:
     app = FastAPI(
         title="Backtrail",
         version=version("backtrail-server"),
@@ -103,9 +148,10 @@ def app_living(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
         redirect_slashes=False,
         telemetry=NO_TELEMETRY,
     )
-    app.router.routes.extend(backtrail_ingest.create_router().routes)
-    app.include_router(backtrail_query.create_router())
-    app.include_router(admin.create_router())
+    if receives:
+        app.router.routes.extend(backtrail_ingest.create_router().routes)
+        app.include_router(admin.create_router())
+    app.include_router(backtrail_query.create_router() if answers else health.router)
     app.include_router(readyz_router)
     backtrail_query.errors.install(app)
     app.add_middleware(Gate, routes=Routes(app), names=names_of(settings))
@@ -118,7 +164,7 @@ def names_of(settings: Settings) -> Names:
 
 
 def store_of(settings: Settings) -> AbstractContextManager[Store]:
-    return open_store(settings.store_dsn, silence_seconds=settings.silence_seconds)
+    return open_store(settings.store_dsn, cluster=settings.cluster, silence_seconds=settings.silence_seconds)
 
 
 def inbox_of(settings: Settings, ledger: Ledger) -> AbstractContextManager[Inbox]:

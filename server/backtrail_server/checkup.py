@@ -19,7 +19,7 @@ from backtrail_server.auth.keyring import KeyRing
 from backtrail_server.file_system import file_system_of
 from backtrail_server.readiness import Finding, Readiness
 from backtrail_server.settings import Settings
-from backtrail_store import Store
+from backtrail_store import Store, without_password
 
 WAL_RESET_FIXED = (3, 51, 3)
 
@@ -106,11 +106,6 @@ def inbox_check(file: InboxFile) -> InboxCheck:
         quarantined_log_records=counts.quarantined[LOGS],
         quarantine_reasons=file.quarantine_reasons(),
     )
-
-
-def without_password(dsn: str) -> str:
-    scheme, separator, rest = dsn.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 def lines(checkup: Checkup) -> Iterator[str]:

@@ -14,16 +14,14 @@ from backtrail_server.settings import Settings
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-STORE_FLAGS = ("data", "store")
+STORE_FLAGS = ("data", "store", "cluster")
 
 
 def add_flags(command: argparse.ArgumentParser, names: Sequence[str]) -> None:
     for name in names:
         field = Settings.model_fields[name]
-        default = f"default: {field.default}" if str(field.default) else "default: embedded"
-        command.add_argument(
-            f"--{name.replace('_', '-')}", metavar=name.upper(), help=f"{field.description} ({default})"
-        )
+        default = f" (default: {field.default})" if str(field.default) else ""
+        command.add_argument(f"--{name.replace('_', '-')}", metavar=name.upper(), help=f"{field.description}{default}")
 
 
 def add_action(

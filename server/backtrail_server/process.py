@@ -9,6 +9,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -24,6 +25,7 @@ from backtrail_server.open_files import allow_connections
 from backtrail_server.patience import PatientProtocol
 from backtrail_server.settings import Settings
 from backtrail_server.tls import Tls, tls_of
+from backtrail_store import without_password
 
 GRACE_SECONDS = 4  # for requests; the insert in flight gets eight more seconds at most, and usually needs none
 KEEP_ALIVE_SECONDS = 75  # longer than an exporter's pause, or every batch would meet a closing connection
@@ -64,7 +66,7 @@ async def serve_on(http_socket: socket.socket, settings: Settings, tls: Tls | No
     async with app.router.lifespan_context(app):
         collect_seldom()
         server = Server(config, lambda: announce(app, settings, http_socket.getsockname()[1]))
-        async with serving_control(app, settings.data):
+        async with nullcontext() if settings.only == "query" else serving_control(app, settings.data):
             await server.serve(sockets=[http_socket])
 
 
@@ -88,12 +90,15 @@ def announce(app: FastAPI, settings: Settings, port: int) -> None:
     # Elsewhere than on loopback a server without keys has not come this far.
     access = "without keys: open to every user of this computer" if app.state.keyring.is_empty else "with keys"
     secure = "s" if settings.tls_cert else ""
-    print(
-        f"Backtrail serves http{secure}://{host}:{port} (OTLP/HTTP; API under /api/v1)"
-        f" and grpc{secure}://{host}:{app.state.grpc_port}"
-        f" (OTLP), {access}; data in {settings.data}",
-        flush=True,
-    )
+    api = f"http{secure}://{host}:{port}"
+    otlp = f"grpc{secure}://{host}:{getattr(app.state, 'grpc_port', 0)} (OTLP)"
+    offer = {
+        "": f"{api} (OTLP/HTTP; API under /api/v1) and {otlp}",
+        "ingest": f"{api} (OTLP/HTTP) and {otlp}",
+        "query": f"{api} (API under /api/v1)",
+    }[settings.only]
+    place = f"reading {without_password(settings.store)}" if settings.only == "query" else f"data in {settings.data}"
+    print(f"Backtrail serves {offer}, {access}; {place}", flush=True)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

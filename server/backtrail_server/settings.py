@@ -5,6 +5,7 @@ environment, flags → cli → **settings** → process, app (which hand on numb
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -32,6 +33,16 @@ class Settings(BaseSettings):
         default="",
         description="Where spans are kept: clickhouse://user:password@host:8123/database, or chdb:///folder; "
         "empty for an embedded store inside the data folder.",
+    )
+    cluster: str = Field(
+        default="",
+        description="The ClickHouse cluster whose nodes all get the schema, by the name its servers know it by; "
+        "empty for one server.",
+    )
+    only: Literal["", "ingest", "query"] = Field(
+        default="",
+        description="ingest: receive spans and answer no questions; query: the reverse, without an inbox. For several "
+        "processes on one ClickHouse server; empty does both.",
     )
     max_request_bytes: int = Field(
         default=64 << 20, gt=0, description="Largest request taken, counted after decompression."

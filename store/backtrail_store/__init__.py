@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from backtrail_store.abandoned import abandon_engine
-from backtrail_store.client import Address, ClientPool, parse_address
+from backtrail_store.address import Address, is_embedded, parse_address, without_password
+from backtrail_store.client import ClientPool
 from backtrail_store.erasure import Erased, bury, erase_buried, find_replays, find_traces_of_user, is_known
 from backtrail_store.errors import (
     BatchRefused,
@@ -28,7 +29,7 @@ from backtrail_store.insert import Batch, insert
 from backtrail_store.keys import SCOPES, ApiKey, KeyTable, Scope
 from backtrail_store.log_reader import LogReader
 from backtrail_store.log_rows import LogFilter, LogRow
-from backtrail_store.migrations import migrate, schema_files
+from backtrail_store.migrations import check_schema, migrate, print_schema, schema_files
 from backtrail_store.partitions import Partition, drop_project
 from backtrail_store.prices import ModelPrice, learn_prices, seed_prices, write_prices
 from backtrail_store.projects import DEFAULT_PROJECT, Project, ProjectTable
@@ -70,8 +71,12 @@ __all__ = [
     "TraceReader",
     "UnknownStoreScheme",
     "abandon_engine",
+    "is_embedded",
     "open_store",
+    "parse_address",
+    "print_schema",
     "schema_files",
+    "without_password",
 ]
 
 _READERS = 4
@@ -114,6 +119,11 @@ class Store:
             )
         with frozen_files(self._writers, self._address.folder) as files:
             yield files
+
+    def check_schema(self) -> None:
+        """Raises StoreError if the schema is not up to date, changing nothing."""
+        with self._readers.borrow() as client:
+            check_schema(client, self._address)
 
     def insert(self, batch: Batch) -> None:
         """Returns when the batch is on disk and readable. Raises BatchRefused, or another StoreError for the moment."""
@@ -166,7 +176,7 @@ class Store:
     def ping(self) -> None:
         """Raises StoreUnavailable if the store does not answer."""
         with self._readers.borrow() as client:
-            client.query("SELECT 1")
+            client.command("SELECT 1", use_database=False)
 
     def health(self) -> StoreHealth:
         """Whether it is whole and has room, asked beside everybody else's questions. Raises StoreUnavailable."""
@@ -179,13 +189,14 @@ class Store:
 
 
 @contextmanager
-def open_store(dsn: str, *, silence_seconds: int = SILENCE_SECONDS) -> Iterator[Store]:
+def open_store(dsn: str, *, cluster: str = "", silence_seconds: int = SILENCE_SECONDS) -> Iterator[Store]:
     """Opens `chdb:///folder` or `clickhouse://user:password@host:8123/database`; closed on leaving.
 
+    With the name of a `cluster`, as the server knows it, the schema is made on all of its nodes.
     A run without an end of which nothing is received for `silence_seconds` is incomplete.
     Raises UnknownStoreScheme, StoreInUse, StoreNotWritable or StoreUnavailable.
     """
-    store = Store(parse_address(dsn), silence_seconds=silence_seconds)
+    store = Store(parse_address(dsn, cluster=cluster), silence_seconds=silence_seconds)
     try:
         store.ping()
         yield store

@@ -1,17 +1,12 @@
 """From a store's address to ClickHouse clients.
 
-    settings → **client** → insert, reader, migrations
-
-`chdb:///folder` is an embedded ClickHouse in this process, `clickhouse://user:password@host:8123/database` a
-server; `clickhouses://` the same over TLS. `?database=` names the database of an embedded store.
+address → **client** → insert, reader, migrations
 """
 
 import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from clickhouse_connect.driver import create_client
 from clickhouse_connect.driver.client import Client
@@ -24,15 +19,13 @@ from clickhouse_connect.driver.exceptions import (
 )
 
 from backtrail_store.abandoned import may_be_abandoned
+from backtrail_store.address import Address
 from backtrail_store.errors import (
     StoreError,
     StoreInUse,
     StoreNotWritable,
     StoreUnavailable,
-    UnknownStoreScheme,
 )
-
-DEFAULT_DATABASE = "backtrail"
 
 # ClickHouse's error codes for a store that is away, full, locked or overloaded: the data is not to blame.
 _AWAY = frozenset(
@@ -41,52 +34,23 @@ _AWAY = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a store is: `folder` for an embedded one, else a server's connection."""
-
-    database: str
-    folder: Path | None = None
-    host: str = ""
-    port: int = 0
-    username: str = "default"
-    password: str = ""
-    secure: bool = False
-
-
-def parse_address(dsn: str) -> Address:
-    """Raises UnknownStoreScheme, saying what was seen."""
-    parts = urlsplit(dsn)
-    asked = parse_qs(parts.query).get("database", [])
-    if parts.scheme == "chdb":
-        folder = unquote(parts.netloc + parts.path)
-        if not folder:
-            raise UnknownStoreScheme(f"{dsn!r} names no folder; write chdb:///path/to/folder.")
-        return Address(database=asked[0] if asked else DEFAULT_DATABASE, folder=Path(folder))
-    if parts.scheme in ("clickhouse", "clickhouses"):
-        try:
-            port = parts.port
-        except ValueError as exc:
-            raise UnknownStoreScheme(f"The store's address has no port that could be one: {exc}.") from exc
-        secure = parts.scheme == "clickhouses"
-        return Address(
-            database=parts.path.strip("/") or DEFAULT_DATABASE,
-            host=parts.hostname or "127.0.0.1",
-            port=port or (8443 if secure else 8123),
-            username=unquote(parts.username or "default"),
-            password=unquote(parts.password or ""),
-            secure=secure,
-        )
-    raise UnknownStoreScheme(
-        f"{dsn!r} is no store we know; write chdb:///path/to/folder or clickhouse://user:password@host:8123/database."
-    )
+# What makes Distributed tables behave like tables: an insert returns when its rows are on their shards, and a subquery
+# about traces asks the shard it runs on, which has all of each of its traces.
+_CLUSTER_SETTINGS = {
+    "distributed_foreground_insert": 1,
+    "distributed_product_mode": "local",
+    "optimize_skip_unused_shards": 1,
+}
 
 
 def connect(address: Address) -> Client:
-    """One client, its database made if it was missing. Not to be shared between threads."""
-    client = _connect_server(address) if address.folder is None else _connect_embedded(address.folder)
-    with _translated():
-        client.command(f"CREATE DATABASE IF NOT EXISTS `{address.database}`", use_database=False)
+    """One client, not to be shared between threads. A server's database need not exist yet: migrate makes it."""
+    if address.folder is None:
+        client = _connect_server(address)
+    else:
+        client = _connect_embedded(address.folder)
+        with _translated(address):
+            client.command(f"CREATE DATABASE IF NOT EXISTS `{address.database}`", use_database=False)
     client.database = address.database
     return client
 
@@ -101,12 +65,13 @@ def _connect_embedded(folder: Path) -> Client:
     try:
         client = create_client(interface="chdb", path=str(folder))
     except (ProgrammingError, DatabaseError, RuntimeError) as exc:
-        raise StoreInUse(f"The folder {folder} does not open; another process may own it: {_first_line(exc)}") from exc
+        raise StoreInUse(f"The folder {folder} does not open; another process may own it: {_shortened(exc)}") from exc
     may_be_abandoned(client)
     return client
 
 
 def _connect_server(address: Address) -> Client:
+    where = f"{address.host}:{address.port}"
     try:
         return create_client(
             host=address.host,
@@ -114,19 +79,34 @@ def _connect_server(address: Address) -> Client:
             username=address.username,
             password=address.password,
             secure=address.secure,
+            verify=address.verify,
+            ca_cert=address.ca_cert,
+            connect_timeout=address.connect_timeout,
+            send_receive_timeout=address.read_timeout,
+            compress="lz4" if address.is_compressed else False,
             autogenerate_session_id=False,
+            settings=_server_settings(address),
         )
     except Error as exc:
-        where = f"{address.host}:{address.port}"
-        raise StoreUnavailable(f"ClickHouse at {where} does not answer: {_why(exc)}") from exc
+        verb = "does not answer" if isinstance(exc, OperationalError) else "answers"
+        raise StoreUnavailable(f"ClickHouse at {where} {verb}: {_why(exc, address)}") from exc
 
 
-def _why(error: Error) -> str:
+def _server_settings(address: Address) -> dict[str, object]:
+    # Without the wait a server says 200 when it begins, and an error that comes later stands where nobody looks.
+    settings: dict[str, object] = {"wait_end_of_query": 1}
+    if address.cluster:
+        # A statement for all nodes is answered before we stop listening, even if some node does not follow it.
+        settings |= _CLUSTER_SETTINGS | {"distributed_ddl_task_timeout": max(address.read_timeout - 5, 1)}
+    return settings
+
+
+def _why(error: Error, address: Address) -> str:
     """By the system's own words where it was the connection: three libraries wrap them."""
     cause: BaseException = error
     while (deeper := cause.__cause__ or cause.__context__) is not None:
         cause = deeper
-    return (isinstance(cause, OSError) and cause.strerror) or _first_line(error)
+    return (isinstance(cause, OSError) and cause.strerror) or _first_line(error, address)
 
 
 class ClientPool:
@@ -138,7 +118,7 @@ class ClientPool:
             self._clients.put(None)
         self._size = size
         self._is_closed = False
-        self._address = address
+        self.address = address
         self.is_embedded = address.folder is not None
 
     @contextmanager
@@ -149,8 +129,8 @@ class ClientPool:
         client = self._clients.get()
         try:
             if client is None:
-                client = connect(self._address)
-            with _translated():
+                client = connect(self.address)
+            with _translated(self.address):
                 yield client
         finally:
             self._clients.put(client)
@@ -165,14 +145,21 @@ class ClientPool:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(address: Address) -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as exc:
-        raise StoreUnavailable(_first_line(exc)) from exc
+        raise StoreUnavailable(_first_line(exc, address)) from exc
     except DatabaseError as exc:
-        raise (StoreUnavailable if exc.code in _AWAY else StoreError)(_first_line(exc)) from exc
+        raise (StoreUnavailable if exc.code in _AWAY else StoreError)(_first_line(exc, address)) from exc
+    except Error as exc:
+        raise StoreError(_first_line(exc, address)) from exc
 
 
-def _first_line(exc: BaseException) -> str:
+def _first_line(exc: BaseException, address: Address) -> str:
+    """ClickHouse quotes statements, and the one that makes the dictionary holds the password."""
+    return _shortened(exc).replace(address.password, "***") if address.password else _shortened(exc)
+
+
+def _shortened(exc: BaseException) -> str:
     return str(exc).split("\n", 1)[0][:500]

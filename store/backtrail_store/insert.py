@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
+import lz4.frame
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from backtrail_store.client import ClientPool
@@ -16,9 +17,12 @@ from backtrail_store.errors import BatchRefused, StoreError
 ENVELOPE_PROTO = resources.files("backtrail_store") / "schema" / "envelope.proto"
 
 # An engine in this process reads the file; of a text it would leave a copy in the program's working directory.
-_SCHEMA_FILE = {"format_schema_source": "file", "format_schema": str(ENVELOPE_PROTO)}
-_SCHEMA_TEXT = {"format_schema_source": "string", "format_schema": ENVELOPE_PROTO.read_text()}
+_OF_EMBEDDED = {"format_schema_source": "file", "format_schema": str(ENVELOPE_PROTO)}
+_OF_SERVER = {"format_schema_source": "string", "format_schema": ENVELOPE_PROTO.read_text()}
 _SETTINGS: dict[str, object] = {
+    # A server's profile may say otherwise, but the answer has to wait for the parts, and the token has to count.
+    "async_insert": 0,
+    "deduplicate_insert": "enable",
     "format_schema_message_name": "Batch",
     "input_format_protobuf_oneof_presence": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
@@ -64,12 +68,14 @@ def insert(clients: ClientPool, batch: Batch) -> None:
     """Returns when the batch's parts are on disk. Raises BatchRefused, or another StoreError if it is worth a retry."""
     try:
         with clients.borrow() as client:
+            is_compressed = not clients.is_embedded and clients.address.is_compressed
             client.raw_insert(
                 _DOORS[batch.signal],
-                insert_block=batch.body,
+                insert_block=lz4.frame.compress(batch.body) if is_compressed else batch.body,
+                compression="lz4" if is_compressed else None,
                 fmt="ProtobufSingle",
                 settings=_SETTINGS
-                | (_SCHEMA_FILE if clients.is_embedded else _SCHEMA_TEXT)
+                | (_OF_EMBEDDED if clients.is_embedded else _OF_SERVER)
                 | {"insert_deduplication_token": batch.token},
             )
     except StoreError as error:

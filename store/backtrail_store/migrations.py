@@ -1,39 +1,100 @@
 """The schema's files, each applied once and in order.
 
-    schema/*.sql → **migrations** → schema_migrations
+    schema/*.sql → **migrations** (→ cluster) → schema_migrations
 
 ClickHouse has no transaction around DDL: a file that was interrupted is applied again from its start the next time, so
 each of its statements must do no harm when it was done before.
 """
 
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 from importlib import resources
 
 from clickhouse_connect.driver.client import Client
 
-from backtrail_store.client import Address
+from backtrail_store.address import Address
+from backtrail_store.cluster import ClusterSchema, quoted
 from backtrail_store.errors import StoreError
 
 SCHEMA = resources.files("backtrail_store") / "schema"
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_REMEMBERED = """\
+CREATE TABLE IF NOT EXISTS schema_migrations (
+  name String,
+  applied_time DateTime64(3, 'UTC') DEFAULT now64(3)
+) ENGINE = MergeTree ORDER BY name"""
+
+
+class Schema:
+    """Every statement that makes a store at this address, in order."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._cluster = ClusterSchema(address.cluster, address.database) if address.cluster else None
+        self.database = self._rendered(f"CREATE DATABASE IF NOT EXISTS `{address.database}`")
+        self.remembered = self._rendered(_REMEMBERED)
+        self.files = {
+            name: self._rendered(*statements((SCHEMA / f"{name}.sql").read_text())) for name in schema_files()
+        }
+
+    def stored(self, table: str) -> str:
+        """The table that has the rows of `table`."""
+        return self._cluster.stored(table) if self._cluster else table
+
+    def about_rows(self, statement: str) -> list[str]:
+        """An ALTER, TRUNCATE, OPTIMIZE or DELETE of a table, as it has to be said to the nodes that have its rows."""
+        return self._rendered(statement)
+
+    def _rendered(self, *statements: str) -> list[str]:
+        rendered = [part for text in statements for part in (self._cluster.render(text) if self._cluster else [text])]
+        return [_with_credentials(statement, self._address) for statement in rendered]
+
+
+@lru_cache(maxsize=8)
+def schema_of(address: Address) -> Schema:
+    return Schema(address)
 
 
 def migrate(client: Client, address: Address) -> list[str]:
-    """Applies what is missing and returns its names, in order."""
-    client.command(
-        "CREATE TABLE IF NOT EXISTS schema_migrations (name String, applied_time DateTime64(3, 'UTC') DEFAULT now64(3))"
-        " ENGINE = MergeTree ORDER BY name"
-    )
-    known = {row[0] for row in client.query("SELECT name FROM schema_migrations").result_rows}
-    names = schema_files()
-    if newer := known - set(names):
-        raise StoreError(f"The store was made by a newer Backtrail: it has {', '.join(sorted(newer))}.")
-    applied = [name for name in names if name not in known]
+    """Applies what is missing and returns its names, in order. Needs no right to change anything if nothing is."""
+    schema = schema_of(address)
+    known = _applied(client, address)
+    applied = [name for name in schema.files if name not in known]
+    if not applied:
+        return []
+    for statement in schema.database:
+        client.command(statement, use_database=False)
+    for statement in schema.remembered:
+        client.command(statement)
     for name in applied:
-        for statement in statements((SCHEMA / f"{name}.sql").read_text()):
-            client.command(_with_credentials(statement, address))
+        for statement in schema.files[name]:
+            client.command(statement)
         client.command("INSERT INTO schema_migrations (name) VALUES ({name:String})", parameters={"name": name})
     return applied
+
+
+def check_schema(client: Client, address: Address) -> None:
+    """Raises StoreError, with what to do, unless every file has been applied."""
+    known = _applied(client, address)
+    if missing := [name for name in schema_files() if name not in known]:
+        raise StoreError(
+            f"The database {address.database} lacks {', '.join(missing)}: "
+            "run backtrail-server migrate, or start a process that receives"
+        )
+
+
+def print_schema(address: Address) -> Iterator[str]:
+    """The script that does what `migrate` would do to a server without a database. Its password is left out."""
+    schema = schema_of(address)
+    yield from (f"{statement};\n" for statement in schema.database)
+    yield f"USE `{address.database}`;\n"
+    yield from (f"{statement};\n" for statement in schema.remembered)
+    for name, statements in schema.files.items():
+        yield f"-- {name}\n"
+        for statement in statements:
+            yield f"{statement};\n".replace(f"PASSWORD {quoted(address.password)}", "PASSWORD '***'")
+        yield f"INSERT INTO schema_migrations (name) VALUES ({quoted(name)});\n"
 
 
 def schema_files() -> list[str]:
@@ -47,14 +108,25 @@ def statements(text: str) -> list[str]:
     return [statement.strip() for statement in re.split(r";\s*$", bare, flags=re.MULTILINE) if statement.strip()]
 
 
+def _applied(client: Client, address: Address) -> set[str]:
+    """By this node's own table: one that has just joined a cluster has to be given everything."""
+    is_there = client.command(
+        "SELECT count() FROM system.tables WHERE database = {database:String} AND name = 'schema_migrations'",
+        parameters={"database": address.database},
+        use_database=False,
+    )
+    if not is_there:
+        return set()
+    known = {row[0] for row in client.query("SELECT name FROM schema_migrations").result_rows}
+    if newer := known - set(schema_files()):
+        raise StoreError(f"The store was made by a newer Backtrail: it has {', '.join(sorted(newer))}.")
+    return known
+
+
 def _with_credentials(statement: str, address: Address) -> str:
     """A dictionary reads its table as a user of its own; on a server that is the one who migrates."""
     if address.folder is not None:
         return statement
-    user, password, database = map(_quoted, (address.username, address.password, address.database))
+    user, password, database = map(quoted, (address.username, address.password, address.database))
     credentials = f"USER {user} PASSWORD {password} DB {database}"
     return statement.replace("/*credentials*/", credentials)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

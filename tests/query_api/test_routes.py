@@ -12,7 +12,7 @@ from backtrail import semconv
 from backtrail._reading.answers import Run
 from backtrail_query.models import CheckpointPage, Problem, RunPage, RunView, StateAnswer, TraceView
 from backtrail_store import Store
-from backtrail_store.client import parse_address
+from backtrail_store.address import parse_address
 from backtrail_store.reader import TraceReader
 from backtrail_store.rows import SpanRow
 from tests.conftest import Insert

@@ -19,7 +19,7 @@ from backtrail_server.auth.keyring import KeyRing, refreshed
 from backtrail_server.auth.refusals import WrongKey
 from backtrail_server.cli import main
 from backtrail_store import DEFAULT_PROJECT, Store, StoreUnavailable, open_store
-from backtrail_store.client import parse_address
+from backtrail_store.address import parse_address
 from tests.clickhouse_http import clickhouse_listening
 from tests.factories import otlp_request, plain_span
 from tests.ingest.conftest import until

@@ -32,6 +32,19 @@ def test_migrate_applies_once(tmp_path: Path) -> None:
     assert second == "nothing to apply: the schema is current\n"
 
 
+def test_migrate_prints_what_it_would_do_and_touches_nothing(tmp_path: Path) -> None:
+    embedded = run("migrate", "--print", "--data", str(tmp_path / "data"))
+    away = "clickhouse://writer:geheim@127.0.0.1:1/trail"
+    cluster = run("migrate", "--print", "--data", str(tmp_path / "data"), "--store", away, "--cluster", "main")
+
+    assert embedded.startswith("CREATE DATABASE IF NOT EXISTS `backtrail`;\n\nUSE `backtrail`;\n")
+    assert "ENGINE = ReplacingMergeTree(version)" in embedded
+    assert cluster.startswith("CREATE DATABASE IF NOT EXISTS `trail` ON CLUSTER 'main';\n")
+    assert "ENGINE = Distributed('main', 'trail', spans_local, " in cluster
+    assert "geheim" not in cluster
+    assert not (tmp_path / "data").exists()
+
+
 def test_check_says_what_is_there(tmp_path: Path) -> None:
     with open_inbox(tmp_path / "inbox.sqlite", max_bytes=1 << 20, ledger=Ledger(CollectorRegistry())) as inbox:
         asyncio.run(inbox.append(envelope_of(plain_span())))

@@ -1,4 +1,4 @@
-"""Addresses of stores, and what is said when one does not open."""
+"""What is said when a store does not open."""
 
 import socket
 import subprocess
@@ -7,36 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backtrail_store import StoreError, StoreNotWritable, StoreUnavailable, UnknownStoreScheme, open_store
-from backtrail_store.client import Address, parse_address
-
-
-@pytest.mark.parametrize(
-    ("dsn", "address"),
-    [
-        ("chdb:///var/lib/x", Address(database="backtrail", folder=Path("/var/lib/x"))),
-        ("chdb:///a%20b?database=d", Address(database="d", folder=Path("/a b"))),
-        ("clickhouse://h", Address(database="backtrail", host="h", port=8123)),
-        (
-            "clickhouse://u%40x:p%2Fw@h:9/db",
-            Address(database="db", host="h", port=9, username="u@x", password="p/w"),
-        ),
-        ("clickhouses://h/db", Address(database="db", host="h", port=8443, secure=True)),
-    ],
-)
-def test_an_address_is_taken_apart(dsn: str, address: Address) -> None:
-    assert parse_address(dsn) == address
-
-
-@pytest.mark.parametrize("dsn", ["postgres://h", "/just/a/path", "", "chdb:", "chdb://"])
-def test_an_unknown_scheme_is_refused_with_what_to_write(dsn: str) -> None:
-    with pytest.raises(UnknownStoreScheme, match="write chdb:///path/to/folder"), open_store(dsn):
-        pass
-
-
-def test_a_port_that_is_no_number_is_refused() -> None:
-    with pytest.raises(UnknownStoreScheme, match="no port"), open_store("clickhouse://host:eighty/db"):
-        pass
+from backtrail_store import StoreError, StoreNotWritable, StoreUnavailable, open_store
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -73,8 +44,8 @@ def test_a_folder_that_another_process_has_open_is_refused(tmp_path: Path) -> No
     assert "StoreInUse: The folder" in second.stderr
 
 
-def test_the_embedded_engine_keeps_to_one_folder_in_a_process(store_dsn: str, tmp_path: Path) -> None:
-    with open_store(store_dsn), pytest.raises(StoreError), open_store(f"chdb://{tmp_path}/other"):
+def test_the_embedded_engine_keeps_to_one_folder_in_a_process(embedded_dsn: str, tmp_path: Path) -> None:
+    with open_store(embedded_dsn), pytest.raises(StoreError), open_store(f"chdb://{tmp_path}/other"):
         pass
 
 

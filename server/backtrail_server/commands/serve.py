@@ -8,7 +8,7 @@ from argparse import Namespace
 from backtrail_server.flags import Commands, add_flags
 from backtrail_server.settings import Settings
 
-SERVE_FLAGS = ("host", "port", "grpc_port", "data", "store")
+SERVE_FLAGS = ("host", "port", "grpc_port", "data", "store", "cluster", "only")
 
 
 def add_to(commands: Commands) -> None:

@@ -1,0 +1,72 @@
+"""The schema of a cluster at work: a real engine behind real Distributed tables, in a process of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from backtrail_store import RunFilter, Store, open_store
+from tests.clickhouse_http import clickhouse_process
+from tests.factories import TRACE_ID, batch_of, otlp_request, run_span, step_span
+
+SPANS = batch_of(
+    otlp_request(
+        run_span(),
+        step_span(
+            attributes={
+                "backtrail.step.kind": "llm",
+                "gen_ai.provider.name": "openai",
+                "gen_ai.request.model": "gpt-4o-mini",
+                "gen_ai.usage.input_tokens": 1000,
+                "gen_ai.tool.call.result": "found",
+            }
+        ),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Twice a shard of its cluster: two shards that share their rows, which is enough to see what several take."""
+    with clickhouse_process(tmp_path_factory.mktemp("cluster"), "--cluster", "main", "--shards", "2") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def store(server: str) -> Iterator[Store]:
+    with open_store(f"{server}/on_a_cluster", cluster="main") as store:
+        store.migrate()
+        yield store
+
+
+def test_spans_go_in_at_any_node_and_come_out_priced(store: Store) -> None:
+    store.insert(SPANS)
+    store.insert(SPANS)
+
+    spans = store.reader.get_trace("default", TRACE_ID.hex())
+    assert [span.name for span in spans] == ["support-bot", "search"]
+    assert spans[1].attributes["gen_ai.tool.call.result"] == "found"
+    with store._readers.borrow() as client:
+        assert client.command("SELECT count() FROM spans_local") == 2  # the token came with the rows to their shard
+        assert client.command("SELECT engine FROM system.tables WHERE name = 'spans'") == "Distributed"
+
+
+def test_questions_may_be_asked_of_several_shards(store: Store) -> None:
+    store.insert(SPANS)
+
+    runs = store.reader.find_runs("default", RunFilter())
+    assert {run.run_id for run in runs} == {TRACE_ID.hex()}
+    assert runs[0].cost_usd == pytest.approx(0.00015)
+    for run_filter in (
+        RunFilter(kind="run"),
+        RunFilter(kind="any"),
+        RunFilter(status="running"),
+        RunFilter(status="failed"),
+    ):
+        store.reader.find_runs("default", run_filter)
+    assert len(store.reader.get_trace_json("default", TRACE_ID.hex())) == 2
+    store.learn_prices(since_unix_nano=0)
+
+
+def test_a_second_migration_finds_nothing_to_do(store: Store) -> None:
+    assert store.migrate() == []
+    store.check_schema()
