@@ -29,7 +29,6 @@ from backtrail_ingest.signals import LOGS, TRACES, Signal
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DEFAULT_PROJECT = "default"
 REMEMBERED_REQUESTS = 8192
 INSPECTIONS = {TRACES: (inspect, rewrite), LOGS: (inspect_logs, rewrite_logs)}
 
@@ -91,7 +90,7 @@ class Admission:
         flying = self._in_flight
         free = self.max_bytes_in_flight - flying.total - count
         if free < 0:
-            raise Overloaded(f"{flying.total} bytes of other requests are on their way to the disk")
+            raise Overloaded("too many bytes of other requests are on their way to the disk")
         held = flying.of(project)
         if held > of_request and is_too_much(held + count, free=free):
             raise ShareUsedUp(f"{held} bytes of project {project!r} are on their way to the disk, which is its share")

@@ -13,7 +13,7 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
-from backtrail_ingest.admission import DEFAULT_PROJECT, Admission
+from backtrail_ingest.admission import Admission
 from backtrail_ingest.errors import Overloaded, Refusal
 from backtrail_ingest.grpc_reading import Reading
 from backtrail_ingest.ports import listening_socket
@@ -25,7 +25,7 @@ HANDSHAKE_SECONDS = 10
 IDLE_SECONDS = 600
 STREAMS_PER_CONNECTION = 100
 
-calling_project: ContextVar[str] = ContextVar("calling_project", default=DEFAULT_PROJECT)  # set by an interceptor
+calling_project: ContextVar[str] = ContextVar("calling_project")  # set by an interceptor
 RETRY_INFO_KEY = "google.rpc.retryinfo-bin"  # the only one the Python exporter reads
 STATUS_KEY = "grpc-status-details-bin"  # the one of the specification: Go, Java
 

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from backtrail_ingest.admission import DEFAULT_PROJECT, Admission, Room
+from backtrail_ingest.admission import Admission, Room
 from backtrail_ingest.decompression import DECODERS, decompress
 from backtrail_ingest.errors import Disconnected, Overloaded, Refusal, RequestTooLarge, UnsupportedEncoding
 from backtrail_ingest.lingering import LingeringResponse
@@ -32,7 +32,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def create_router() -> Router:
-    """Everything under /v1. The app it is part of keeps its `Admission` in `app.state.admission`."""
+    """Everything under /v1. The app keeps its `Admission` in its state, and puts a `project` into each request's."""
     exports = [
         Route(path, partial(export, signal), methods=["POST"])
         for signal in SIGNALS.values()
@@ -46,7 +46,7 @@ async def export(signal: Signal, request: Request) -> Response:
     admission: Admission = request.app.state.admission
     body = None
     try:
-        project = getattr(request.state, "project", DEFAULT_PROJECT)
+        project: str = request.state.project
         with admission.room(project) as room:
             content_type = check_content_type(request)
             body = await read_body(request, room, admission.max_request_bytes)

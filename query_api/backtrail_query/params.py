@@ -14,7 +14,6 @@ from backtrail_query.errors import BadParameter
 from backtrail_store.log_reader import LogReader
 from backtrail_store.reader import TraceReader
 
-DEFAULT_PROJECT = "default"
 MAX_RUNS_PER_PAGE = 1000
 SEVERITIES = {"TRACE": 1, "DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17, "FATAL": 21}
 
@@ -135,7 +134,8 @@ def _logs(request: Request) -> LogReader:
 
 
 def _project(request: Request) -> str:
-    return getattr(request.state, "project", DEFAULT_PROJECT)
+    project: str = request.state.project  # which the key says, and nothing else
+    return project
 
 
 def _reader(request: Request) -> TraceReader:

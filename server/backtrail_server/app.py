@@ -15,7 +15,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 
 import backtrail_ingest
 import backtrail_query
@@ -108,6 +108,7 @@ def create_guest_app(settings: Settings) -> FastAPI:
 async def opened_store(app: FastAPI, settings: Settings) -> AsyncIterator[Store]:
     """With its schema as it has to be, and the keys that are in it."""
     app.state.registry, app.state.settings = CollectorRegistry(), settings
+    app.state.denials = denials_in(app.state.registry)
     with store_of(settings) as store:
         if settings.only == "query":
             store.check_schema()
@@ -157,6 +158,10 @@ def app_living(
     app.add_middleware(Gate, routes=Routes(app), names=names_of(settings))
     app.add_middleware(Cors, origins=settings.origins)  # around the gate, whose refusals a page may read too
     return app
+
+
+def denials_in(registry: CollectorRegistry) -> Counter:
+    return Counter("backtrail_requests_denied", "Requests whose sender may not do this", ["reason"], registry=registry)
 
 
 def names_of(settings: Settings) -> Names:
@@ -209,6 +214,6 @@ def grpc_receiver(app: FastAPI, settings: Settings, tls: Tls | None) -> GrpcRece
         host=settings.host,
         port=settings.grpc_port,
         max_request_bytes=settings.max_request_bytes,
-        interceptors=[RpcGate(lambda: app.state.keyring)],
+        interceptors=[RpcGate(app.state)],
         credentials=tls.grpc_credentials() if tls else None,
     )

@@ -16,6 +16,7 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
 from backtrail_ingest import Admission, GrpcReceiver, Ledger, admission, grpc_reading
+from backtrail_ingest.grpc_receiver import calling_project
 from backtrail_ingest.signals import TRACES
 from tests.factories import otlp_request, plain_span
 from tests.ingest.conftest import InboxFolder
@@ -188,6 +189,7 @@ async def receiving(folder: InboxFolder, ledger: Ledger) -> AsyncIterator[str]:
     with folder.opened(ledger) as inbox:
         door = Admission(inbox, ledger, max_request_bytes=LIMIT, max_bytes_in_flight=LIMIT, retry_after=2)
         receiver = GrpcReceiver(host="127.0.0.1", port=0, max_request_bytes=LIMIT)
+        calling_project.set("default")  # as the gate does for each call
         async with receiver, receiver.serving(door):
             yield f"127.0.0.1:{receiver.port}"
 

@@ -7,12 +7,25 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry, Counter
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import backtrail_query
 import backtrail_query.errors
 from backtrail_store import Store, open_store
 from tests.factories import batch_of, otlp_request
 from tests.query_api.recorded import failed_run
+
+
+class InProject:
+    """What the gate does for a key of this project."""
+
+    def __init__(self, app: ASGIApp, project: str) -> None:
+        self._app = app
+        self._project = project
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["project"] = self._project
+        await self._app(scope, receive, send)
 
 
 def build_app(store: Store) -> FastAPI:
@@ -22,6 +35,7 @@ def build_app(store: Store) -> FastAPI:
     Counter("backtrail_spans_received", "spans", registry=app.state.registry).inc(3)
     app.include_router(backtrail_query.create_router())
     backtrail_query.errors.install(app)
+    app.add_middleware(InProject, project="default")
     return app
 
 

@@ -169,6 +169,20 @@ def test_t29_another_projects_keys_are_answered_as_those_of_a_project_that_nobod
     assert shop.text.replace("shop", "bank") == nobodys.text
 
 
+def test_t29_refusals_are_counted_for_the_servers_admin(keyed: KeyedServer) -> None:
+    counted = 'backtrail_requests_denied_total{reason="MissingKey"} '
+
+    def count() -> float:
+        metrics = keyed.request("server", "GET", "/metrics").text
+        return float(metrics.partition(counted)[2].partition("\n")[0] or 0)
+
+    before = count()
+    keyed.request("none", "POST", "/v1/traces", **OTLP)
+    call(keyed.server.grpc_target, "/no/Such", ())
+
+    assert count() == before + 2
+
+
 def test_t29_a_refusal_is_told_in_the_words_of_whom_it_is_for(keyed: KeyedServer) -> None:
     problem = keyed.request("none", "GET", "/api/v1/runs")
     assert problem.headers["content-type"] == "application/problem+json"

@@ -1,6 +1,7 @@
 """T30: two projects hold the same trace and span ids, and neither sees a byte of the other."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backtrail_server import Settings, create_app
 from backtrail_server.auth.routes import Routes
+from backtrail_store.reader import QUERIES
 from tests.factories import START, log_record, logs_request, otlp_request, plain_span, span_id
 from tests.ingest.conftest import until
 from tests.query_api.recorded import RUN_ID, failed_run, run
@@ -158,3 +160,13 @@ def test_t30_every_route_that_reads_is_among_the_questions() -> None:
     asked = {routes.find(method, path).what for method, path, _ in QUESTIONS}
 
     assert asked == {f"{route.method} {route.path}" for route in routes.known if route.access == "read"}
+
+
+SERVERS_OWN = {"unpriced_models"}  # asks which public prices to look up, and answers nobody
+
+
+@pytest.mark.parametrize("query", sorted(QUERIES.keys() - SERVERS_OWN))
+def test_t30_a_query_names_the_project_each_time_it_reads_rows(query: str) -> None:
+    reads = re.findall(r"\b(?:FROM|JOIN)\s+(?:spans|contents|logs|erased)\b", QUERIES[query])
+
+    assert QUERIES[query].count("project = {project:String}") == len(reads)

@@ -24,7 +24,7 @@ from backtrail_server.control import OPERATOR as IS_OPERATOR
 
 
 class Gate:
-    """ASGI middleware. The app keeps its `KeyRing` in `app.state.keyring`."""
+    """ASGI middleware. The app keeps its `KeyRing` in `app.state.keyring`, and counts in `app.state.denials`."""
 
     def __init__(self, app: ASGIApp, routes: Routes, names: Names) -> None:
         self._app = app
@@ -41,6 +41,7 @@ class Gate:
         try:
             grant = self._grant(scope, found)
         except AccessRefused as refusal:
+            scope["app"].state.denials.labels(type(refusal).__name__).inc()
             await refused(scope, refusal)(scope, receive, send)
             return
         if not found.is_served:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
+from starlette.datastructures import State
 
 from backtrail_ingest.grpc_receiver import STATUS_KEY, calling_project
 from backtrail_ingest.status import status_bytes
@@ -20,10 +21,10 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class RpcGate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
-    """Interceptors are given to a server when it is made; the keys are there when it begins to serve."""
+    """Interceptors are given to a server when it is made; the app's state has the keys when it begins to serve."""
 
-    def __init__(self, keyring: Callable[[], KeyRing]) -> None:
-        self._keyring = keyring
+    def __init__(self, state: State) -> None:
+        self._state = state
 
     async def intercept_service(
         self,
@@ -32,9 +33,11 @@ class RpcGate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic 
     ) -> Handler:
         method = handler_call_details.method
         try:
-            grant = self._keyring().grant(carried_key(texts(handler_call_details.invocation_metadata)))
+            keyring: KeyRing = self._state.keyring
+            grant = keyring.grant(carried_key(texts(handler_call_details.invocation_metadata)))
             check(grant, RPCS.get(method, UNKNOWN), method)
         except AccessRefused as refusal:
+            self._state.denials.labels(type(refusal).__name__).inc()
             return refusing(refusal)
         calling_project.set(grant.project)
         return await continuation(handler_call_details)
