@@ -202,6 +202,19 @@ def test_records_are_found_newest_first_by_what_is_asked(store: Store) -> None:
     assert found(end=datetime.fromtimestamp(START // SECOND + 2, UTC)) == ["user", "plain"]
 
 
+def test_words_are_found_in_a_message_that_came_before_and_after_the_time_that_is_asked_for(store: Store) -> None:
+    hello: Value = {"content": "hello"}
+    insert_logs(
+        store,
+        *[log_record(hello, event_name="gen_ai.user.message", time=START + n * SECOND) for n in range(3)],
+    )
+    start, end = (datetime.fromtimestamp(START // SECOND + n, UTC) for n in (1, 2))
+
+    [found] = store.log_reader.find_logs("default", LogFilter(text="hello", start=start, end=end))
+
+    assert found.time_unix_nano == START + SECOND
+
+
 def test_pages_follow_each_other_without_gap_even_among_records_of_one_moment(store: Store) -> None:
     insert_logs(store, *[log_record(f"record {n}") for n in range(7)])
     seen: list[LogRow] = []

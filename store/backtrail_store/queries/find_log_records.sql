@@ -1,10 +1,12 @@
 -- Where the newest matching log records are: trace, time and hash, a record that was sent twice once. By the hour first,
 -- as the table is sorted, so that the newest of millions are found without looking at the rest. Words are looked for
--- in bodies, and in the messages and other payloads that lie in contents.
+-- in bodies, and in the messages and other payloads that lie in contents: there a text that came often stands once an
+-- hour, with one of its times.
 WITH
   (SELECT groupArray(100000)(hash) FROM contents
     WHERE {text:String} != '' AND project = {project:String} AND hasAllTokens(content, {text:String})
-      AND time >= fromUnixTimestamp64Nano({start:Int64}) AND time < fromUnixTimestamp64Nano({end:Int64})) AS found
+      AND toStartOfHour(time) BETWEEN toStartOfHour(fromUnixTimestamp64Nano({start:Int64}))
+        AND toStartOfHour(fromUnixTimestamp64Nano({end:Int64}))) AS found
 SELECT trace_id, toUnixTimestamp64Nano(time) AS time_unix_nano, hash
 FROM logs
 WHERE project = {project:String}
