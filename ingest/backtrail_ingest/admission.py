@@ -37,9 +37,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the acknowledgement says: all is stored but for these spans."""
+    """What the acknowledgement says: all is stored but for these spans or log records."""
 
-    rejected_spans: int
+    rejected_items: int
     error_message: str
 
 

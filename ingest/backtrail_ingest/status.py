@@ -20,9 +20,9 @@ from backtrail_ingest.signals import Signal
 def response_of(signal: Signal, receipt: Receipt) -> Message:
     """Without rejected items `partial_success` has to be absent: no bytes at all in protobuf, `{}` in JSON."""
     response = signal.response()
-    if receipt.rejected_spans:
+    if receipt.rejected_items:
         partial_success = response.partial_success  # type: ignore[attr-defined]
-        setattr(partial_success, signal.rejected_items, receipt.rejected_spans)
+        setattr(partial_success, signal.rejected_items, receipt.rejected_items)
         partial_success.error_message = receipt.error_message
     return response
 

@@ -114,7 +114,7 @@ async def test_every_record_is_stored_a_duplicate_or_refused(
         async with running_writer(inbox, store):
             for _ in range(3):
                 receipt = await admission.receive("default", request, LOGS)
-                assert receipt.rejected_spans == 0
+                assert receipt.rejected_items == 0
             with pytest.raises(UndecodableRequest):
                 await admission.receive("default", otlp_request(plain_span()).SerializeToString(), LOGS)
             until(lambda: ledger.waiting == 0)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from backtrail_query.log_views import MOST_LOGS_OF_A_TRACE
 from backtrail_query.models import LogPage, RunView, TraceView
 from backtrail_store import Store
 from tests.conftest import Insert
@@ -84,6 +85,19 @@ def test_records_of_a_trace_without_spans_are_told_too(api: TestClient, store: S
     trace = TraceView.model_validate_json(api.get(f"/api/v1/traces/{TRACE}").content)
 
     assert (trace.spans, [record.body for record in trace.logs]) == ([], ["alone"])
+
+
+def test_of_a_trace_with_very_many_records_the_first_are_told(api: TestClient, insert: Insert, store: Store) -> None:
+    insert(run_span())
+    many = (log_record(number, time=START + number) for number in range(MOST_LOGS_OF_A_TRACE + 1))
+    store.insert(logs_batch_of(logs_request(*many)))
+
+    trace = TraceView.model_validate_json(api.get(f"/api/v1/traces/{TRACE}").content)
+
+    [span] = trace.spans
+    assert [record.body for record in span.logs] == list(range(MOST_LOGS_OF_A_TRACE))
+    assert trace.has_more_logs
+    assert api.get(f"/api/v1/runs/{TRACE}").json()["has_more_logs"]
 
 
 @pytest.mark.usefixtures("recorded")
