@@ -127,6 +127,8 @@ class Rewriting:
                 parts.merged.setdefault(number, []).append((content, stop))
             else:
                 parts.single[number] = begin, content, stop
+        if parts.has_mistyped:
+            notes.add("fields of a wrong type left out")
         for number, count in parts.left_out.items():
             notes.left_out(count, f"{OWNERS.get(shape.name, '')}{shape.fields[number].name}")
         return parts

@@ -40,3 +40,4 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+NO_LIMITS = Limits(attributes=1 << 40, events=1 << 40, links=1 << 40, name_length=1 << 40, value_bytes=1 << 40)

@@ -12,11 +12,16 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from hashlib import sha256
 from typing import Protocol
 
+from backtrail_ingest.envelope import Envelope
+from backtrail_ingest.errors import Refusal
+from backtrail_ingest.flatten import rewrite
 from backtrail_ingest.inbox import Inbox
 from backtrail_ingest.inbox_rows import Entry
+from backtrail_ingest.limits import NO_LIMITS
 from backtrail_ingest.signals import SIGNALS, Signal
 from backtrail_store import Batch
 from backtrail_store.errors import BatchRefused
@@ -62,19 +67,30 @@ class Writer:
                 self._write(entries)
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        """Halves what the store refuses until the one request is found that it will never take."""
+        """Halves what the store refuses until the one request is found that it does not take."""
         try:
             self._insert(entries)
         except BatchRefused as refusal:
             if len(entries) == 1:
-                logger.error("request %d goes to quarantine: %s", entries[0].id, refusal)
-                self._inbox.quarantine(entries[0], str(refusal))
+                self._write_mended(entries[0], refusal)
                 return
             middle = len(entries) // 2
             self._write(entries[:middle])
             self._write(entries[middle:])
         else:
             self._inbox.delete(entries)
+
+    def _write_mended(self, entry: Entry, refusal: BatchRefused) -> None:
+        """Without the fields that are of another type than OTLP's, if that is what was wrong; else to quarantine."""
+        try:
+            if (envelope := mended(entry.envelope)) is None:
+                raise refusal
+            self._insert([replace(entry, envelope=envelope)])
+        except BatchRefused:
+            logger.error("request %d goes to quarantine: %s", entry.id, refusal)
+            self._inbox.quarantine(entry, str(refusal))
+        else:
+            self._inbox.delete([entry])
 
     def _insert(self, entries: Sequence[Entry]) -> None:
         """Tries until the store has it or refuses it for good. Other faults wait here too: no span is dropped."""
@@ -94,6 +110,21 @@ class Writer:
             else:
                 self.trouble = None
                 return
+
+
+def mended(envelope: Envelope) -> Envelope | None:
+    """The same spans, taken apart and written anew; None if not all of them can be saved that way.
+
+    A reader of protobuf takes a field of the wrong type for one it does not know, and so does the look at the door;
+    ClickHouse refuses the message. To find them at the door would cost as much as everything else that is done there.
+    """
+    try:
+        request = rewrite(envelope.request, NO_LIMITS, envelope.signal)
+    except Refusal:
+        return None
+    if request.item_count != envelope.item_count:
+        return None
+    return Envelope.around(request, project=envelope.project, received_unix_nano=envelope.received_unix_nano)
 
 
 def batches_of(entries: Sequence[Entry]) -> Iterator[Batch]:
