@@ -159,7 +159,7 @@ def test_t30_every_route_that_reads_is_among_the_questions() -> None:
     routes = Routes(create_app(Settings(data=Path("nowhere"))))
     asked = {routes.find(method, path).what for method, path, _ in QUESTIONS}
 
-    assert asked == {f"{route.method} {route.path}" for route in routes.known if route.access == "read"}
+    assert asked == {route.found.what for route in routes.known if route.found.access == "read"}
 
 
 SERVERS_OWN = {"unpriced_models"}  # asks which public prices to look up, and answers nobody

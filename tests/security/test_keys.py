@@ -86,7 +86,9 @@ def test_t31_a_secret_is_nowhere_but_in_the_answer_to_its_making(tmp_path: Path)
         ({"name": "x", "scopes": []}, "scopes"),
         ({"name": "x", "scopes": ["write"]}, "'ingest', 'read' or 'admin'"),
         ({"name": "", "scopes": ["read"]}, "name"),
-        ({"name": "two\nlines", "scopes": ["read"]}, "name"),
+        ({"name": "two\nlines", "scopes": ["read"]}, "can be shown"),
+        ({"name": "\x9b2Jgone", "scopes": ["read"]}, "can be shown"),
+        ({"name": "right \u202e left", "scopes": ["read"]}, "can be shown"),
         ({"name": "x", "scopes": ["read"], "expires_time": "2020-01-01T00:00:00Z"}, "before it is made"),
         ({"name": "x", "scopes": ["read"], "expires_time": "2099-01-01T00:00:00"}, "timezone"),
     ],
@@ -147,10 +149,19 @@ def test_t31_a_key_may_come_in_any_of_four_headers(keyed: KeyedServer) -> None:
 
 def test_t31_what_is_no_key_is_refused(keyed: KeyedServer) -> None:
     key = keyed.keys["read"]
-    for value in ("", "Bearer", f"Bearer {key[:-1]}", f"Bearer {key}0", f"Bearer {key.upper()}", f"x{key}"):
-        assert status_with(keyed, {"authorization": value}) == 401, value
-    for value in ("Basic", "Basic !!!", basic(key, ""), basic("x", key[3:]), "Digest x", "Bearer \xfc\xff"):
-        assert keyed.http.get("/api/v1/runs", headers=[(b"authorization", value.encode("latin-1"))]).status_code == 401
+    near = (
+        "",
+        "Bearer",
+        f"Bearer {key[:-1]}",
+        f"Bearer {key}0",
+        f"Bearer {key.upper()}",
+        f"x{key}",
+        f"Bearer {key[3:]}",
+    )
+    other = ("Basic", "Basic !!!", basic(key, ""), basic("x", key[3:]), "Digest x", "Bearer \xfc\xff", "Basic \xfc")
+    for value in (*near, *other):
+        answer = keyed.http.get("/api/v1/runs", headers=[(b"authorization", value.encode("latin-1"))])
+        assert answer.status_code == 401, value
     assert status_with(keyed, {"cookie": f"authorization=Bearer {key}; x-backtrail-key={key}"}) == 401
 
 

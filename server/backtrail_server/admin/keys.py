@@ -8,7 +8,7 @@ The secret is in the answer to its making and nowhere else.
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints, field_validator
 
 from backtrail_query.errors import NotFound, QueryError
 from backtrail_query.models import Problem
@@ -24,7 +24,17 @@ router = APIRouter(
     responses={status: {"model": Problem} for status in (401, 403, 404, 422)},
 )
 
-KeyName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,100}$", strip_whitespace=True)]
+
+def printable(name: str) -> str:
+    """It is shown at terminals and in logs, to others than who gave it."""
+    if not name.isprintable():
+        raise ValueError("a name is made of characters that can be shown")
+    return name
+
+
+KeyName = Annotated[
+    str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True), AfterValidator(printable)
+]
 
 
 class KeyNotFound(NotFound):

@@ -7,7 +7,6 @@ and any user name, for clients that know nothing else. Never the address: addres
 """
 
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Iterable
 
 _NAMES = ("x-backtrail-key", "x-clickhouse-key")
@@ -40,5 +39,5 @@ def _key_in(name: str, value: str) -> str | None:
 def _password(credentials: str) -> str:
     try:
         return b64decode(credentials, validate=True).decode("utf-8", "replace").partition(":")[2]
-    except Base64Error:
+    except ValueError:
         return credentials

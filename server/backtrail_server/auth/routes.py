@@ -21,14 +21,6 @@ class RouteWithoutPolicy(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class KnownRoute:
-    method: str
-    path: str
-    pattern: re.Pattern[str]
-    access: Access
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """`other_methods` are those the path has when it does not have this one; then nothing is served."""
 
@@ -38,19 +30,24 @@ class Found:
     other_methods: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class KnownRoute:
+    method: str
+    pattern: re.Pattern[str]
+    found: Found
+
+
 class Routes:
     def __init__(self, app: FastAPI) -> None:
         """Raises RouteWithoutPolicy."""
-        self.known = [
-            KnownRoute(method, path, compile_path(path)[0], _access(method, path)) for method, path in routes_of(app)
-        ]
+        self.known = [_known(method, path) for method, path in routes_of(app)]
 
     def find(self, method: str, path: str) -> Found:
-        matching = [route for route in self.known if route.pattern.match(path)]
-        for route in matching:
-            if route.method == method:
-                return Found(route.access, f"{method} {route.path}", is_served=True)
-        return Found(UNKNOWN, "this path", is_served=False, other_methods=tuple(route.method for route in matching))
+        for route in self.known:
+            if route.method == method and route.pattern.match(path):
+                return route.found
+        others = tuple(route.method for route in self.known if route.pattern.match(path))
+        return Found(UNKNOWN, "this path", is_served=False, other_methods=others)
 
 
 def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
@@ -62,10 +59,11 @@ def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
             yield method, route.path
 
 
-def _access(method: str, path: str) -> Access:
+def _known(method: str, path: str) -> KnownRoute:
     try:
-        return ROUTES[method, path]
+        access = ROUTES[method, path]
     except KeyError as error:
         raise RouteWithoutPolicy(
             f"{method} {path} is not in the policy: say in auth/policy.py what it takes"
         ) from error
+    return KnownRoute(method, compile_path(path)[0], Found(access, f"{method} {path}", is_served=True))
