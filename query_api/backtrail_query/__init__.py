@@ -6,6 +6,7 @@ GET  /api/v1/runs                         newest first, filters, cursor
 GET  /api/v1/runs/{run_id}                summary, agents, steps as a tree, totals
 GET  /api/v1/runs/{run_id}/checkpoints    named points to go back to
 GET  /api/v1/runs/{run_id}/state          what was known at a point: ?at=…&view=…
+GET  /api/v1/runs/{run_id}/otlp           the run as an OTLP request, to be sent elsewhere
 POST /api/v1/runs/{run_id}/replay-bundle  everything a replay needs
 GET  /api/v1/traces/{trace_id}            every span with every attribute and its log records
 GET  /api/v1/logs                         log records, newest first, filters, cursor
@@ -14,7 +15,7 @@ GET  /healthz  /metrics
 
 from fastapi import APIRouter
 
-from backtrail_query.routes import health, logs, replay, runs, state, traces
+from backtrail_query.routes import health, logs, otlp, replay, runs, state, traces
 
 __all__ = ["create_router"]
 
@@ -22,6 +23,6 @@ __all__ = ["create_router"]
 def create_router() -> APIRouter:
     """All endpoints above; the app keeps `store` and `registry` in its state and installs `errors`."""
     router = APIRouter()
-    for part in (runs, traces, logs, state, replay, health):
+    for part in (runs, traces, logs, otlp, state, replay, health):
         router.include_router(part.router)
     return router

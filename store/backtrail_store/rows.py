@@ -3,7 +3,7 @@
 spans, contents → queries/*.sql → reader → **rows** → routes
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -37,7 +37,8 @@ class SpanRow:
     """One span, final or pending, as the newest version in the store says.
 
     `attributes` holds every attribute in its own type; payload texts are there only if the query asked for
-    them (`payloads=True`), else those keys are absent. A pending row has `is_pending`, `duration_ns` 0.
+    them (`payloads=True`), else those keys are absent. `missing_payloads` are the keys whose texts were asked for and
+    are gone, because texts may age out before their spans do. A pending row has `is_pending`, `duration_ns` 0.
     Token counts are None when the span carried none: missing is not zero.
     """
 
@@ -99,6 +100,7 @@ class SpanRow:
     scope_attributes: dict[str, AttributeValue]
     events: list[EventRow]
     links: list[LinkRow]
+    missing_payloads: list[str] = field(default_factory=list)
 
     @property
     def end_time_unix_nano(self) -> int:

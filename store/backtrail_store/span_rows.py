@@ -22,11 +22,14 @@ def span_row(row: Sequence[Any], contents: Mapping[int, str] | None) -> SpanRow:
     """`contents` holds the trace's payload texts by hash; None leaves the payloads out."""
     light, resource, scope, events, links, types, resource_types, scope_types, payloads, flagged = row[_FIRST_VALUES:]
     texts = dict(light)
+    missing = []
     if contents is not None:
         for key, payload in payloads.items():
             text = join_payload(payload["form"], payload["hashes"], contents)
             if text is not None:
                 texts[key] = text
+            else:
+                missing.append(key)
     columns = [
         *row[:_FIRST_VALUES],
         _values(texts, types, flagged),
@@ -34,6 +37,7 @@ def span_row(row: Sequence[Any], contents: Mapping[int, str] | None) -> SpanRow:
         read_values(scope, scope_types),
         [_event(event) for event in events],
         [_link(link) for link in links],
+        missing,
     ]
     return SpanRow(*columns)
 

@@ -55,6 +55,7 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int | None, ...], dict[str, Any]]] = {
     ("GET", "/api/v1/runs/{run_id}/checkpoints"): (READ_ONE, {}),
     ("GET", "/api/v1/runs/{run_id}/state"): (READ_ONE, {}),
     ("POST", "/api/v1/runs/{run_id}/replay-bundle"): (READ_ONE, {"json": {}}),
+    ("GET", "/api/v1/runs/{run_id}/otlp"): (READ_ONE, {}),
     ("GET", "/api/v1/traces/{trace_id}"): (READ_ONE, {}),
     ("GET", "/api/v1/logs"): (READ, {}),
     ("GET", "/api/v1/projects"): (SERVER, {}),

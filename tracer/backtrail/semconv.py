@@ -197,4 +197,5 @@ PENDING_KIND = "backtrail.pending.kind"  # its backtrail.kind
 CALLER_SCOPE = "backtrail.caller.scope"  # JSON: the frames the other process begins in
 
 # --- Set by the server ----------------------------------------------------------------------------------
+MISSING_PAYLOADS = "backtrail.missing_payloads"  # in an export: attributes whose texts were no longer kept
 FLAGGED = "backtrail.flagged"  # what was mended on the way in, e.g. "end before start"

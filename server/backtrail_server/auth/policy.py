@@ -29,6 +29,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", "/api/v1/runs/{run_id}/checkpoints"): "read",
     ("GET", "/api/v1/runs/{run_id}/state"): "read",
     ("POST", "/api/v1/runs/{run_id}/replay-bundle"): "read",
+    ("GET", "/api/v1/runs/{run_id}/otlp"): "read",
     ("GET", "/api/v1/traces/{trace_id}"): "read",
     ("GET", "/api/v1/logs"): "read",
     ("GET", "/api/v1/projects"): "server",
