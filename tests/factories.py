@@ -148,7 +148,7 @@ def batch_of(*requests: ExportTraceServiceRequest, project: str = "default", rec
         for request in requests
     ]
     body = b"".join(envelope.head + envelope.request for envelope in envelopes)
-    return Batch(body, sha256(body).hexdigest())
+    return Batch([body], sha256(body).hexdigest())
 
 
 def log_record(
@@ -199,4 +199,4 @@ def logs_batch_of(
         for body in bodies
     ]
     body = b"".join(envelope.head + envelope.request for envelope in envelopes)
-    return Batch(body, sha256(body).hexdigest(), "logs")
+    return Batch([body], sha256(body).hexdigest(), "logs")

@@ -142,7 +142,7 @@ def batch_of(signal: Signal, entries: Sequence[Entry]) -> Batch:
         head = entry.envelope.head
         parts += (head, entry.envelope.request)
         token.update(head + entry.envelope.digest)  # the digest stands for the request, which is long
-    return Batch(b"".join(parts), token.hexdigest(), signal.name)
+    return Batch(parts, token.hexdigest(), signal.name)
 
 
 @asynccontextmanager

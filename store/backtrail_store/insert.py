@@ -4,6 +4,7 @@ inbox → writer → **insert** → otlp_in → span_in → spans, contents
                     └─→ otlp_logs_in → log_in → logs, contents
 """
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
@@ -56,12 +57,18 @@ _DOORS: dict[SignalName, str] = {"traces": "otlp_in", "logs": "otlp_logs_in"}
 class Batch:
     """Envelopes of one signal, in the inbox's order, that enter ClickHouse in one insert.
 
-    `token` names these bytes and no others: the same token over other bytes would be dropped in silence.
+    `parts` are the message's bytes. An engine in this process gets them through a file, one after the other: a joined
+    copy of 64 MB is fresh pages each time, and costs 1 µs a span of 3 KB. `token` names these bytes
+    and no others: the same token over other bytes would be dropped in silence.
     """
 
-    body: bytes
+    parts: Sequence[bytes]
     token: str
     signal: SignalName = "traces"
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.parts)
 
 
 def insert(clients: ClientPool, batch: Batch) -> None:
@@ -71,7 +78,7 @@ def insert(clients: ClientPool, batch: Batch) -> None:
             is_compressed = not clients.is_embedded and clients.address.is_compressed
             client.raw_insert(
                 _DOORS[batch.signal],
-                insert_block=lz4.frame.compress(batch.body) if is_compressed else batch.body,
+                insert_block=_block(batch, clients, is_compressed=is_compressed),
                 compression="lz4" if is_compressed else None,
                 fmt="ProtobufSingle",
                 settings=_SETTINGS
@@ -82,6 +89,12 @@ def insert(clients: ClientPool, batch: Batch) -> None:
         if isinstance(error.__cause__, DatabaseError) and _is_data_at_fault(error.__cause__):
             raise BatchRefused(*error.args) from error
         raise
+
+
+def _block(batch: Batch, clients: ClientPool, *, is_compressed: bool) -> bytes | Generator[bytes, None, None]:
+    if clients.is_embedded:
+        return (part for part in batch.parts)
+    return lz4.frame.compress(batch.body) if is_compressed else batch.body
 
 
 def _is_data_at_fault(error: DatabaseError) -> bool:

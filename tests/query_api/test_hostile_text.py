@@ -62,7 +62,7 @@ def insert_with(store: Store, text: bytes) -> None:
     scope_spans.scope.CopyFrom(InstrumentationScope(name=name, version=name, attributes=key_values(nested)))
     body = request.SerializeToString().replace(PLACE, text)
     envelope = Envelope.around(inspected(body), project="default", received_unix_nano=START)
-    store.insert(Batch(envelope.head + envelope.request, envelope.digest.hex()))
+    store.insert(Batch([envelope.head + envelope.request], envelope.digest.hex()))
 
 
 @pytest.mark.parametrize("name", [*VALID, *INVALID])

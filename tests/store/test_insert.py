@@ -191,7 +191,7 @@ def test_late_spans_of_many_weeks_enter_in_one_batch(insert: Insert, store: Stor
 @pytest.mark.parametrize("body", [b"garbage", b"\x0a\x05abc", b"\x0a\x03\x0a\x01\xff\x0a"])
 def test_bytes_that_are_no_batch_are_refused_for_good(store: Store, body: bytes) -> None:
     with pytest.raises(BatchRefused):
-        store.insert(Batch(body, "token"))
+        store.insert(Batch([body], "token"))
 
 
 def test_a_request_that_takes_more_memory_than_an_insert_may_have_is_refused_for_good(

@@ -57,7 +57,7 @@ def test_a_second_migration_finds_nothing_to_do(server_store: Store) -> None:
 
 def test_bytes_that_are_no_batch_are_refused_for_good(server_store: Store) -> None:
     with pytest.raises(BatchRefused, match="Code: 444"):
-        server_store.insert(Batch(b"garbage", "token"))
+        server_store.insert(Batch([b"garbage"], "token"))
 
 
 def test_a_server_that_goes_away_is_something_to_wait_for(engine_folder: Path) -> None:
