@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 BATCH_BYTES = 64 << 20  # large: every part that an insert leaves behind is merged several times
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
-CLOSING_SECONDS = 8
+CLOSING_SECONDS = 5
 
 
 class TakesBatches(Protocol):

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from backtrail_ingest.ports import listening_socket
 from backtrail_server.app import create_app
 from backtrail_server.control import serving_control
+from backtrail_server.deadline import Deadline, deadline
 from backtrail_server.memory import collect_seldom, keep_freed_memory
 from backtrail_server.open_files import allow_connections
 from backtrail_server.patience import PatientProtocol
@@ -27,22 +28,26 @@ from backtrail_server.settings import Settings
 from backtrail_server.tls import Tls, tls_of
 from backtrail_store import without_password
 
-GRACE_SECONDS = 4  # for requests; the insert in flight gets eight more seconds at most, and usually needs none
+GRACE_SECONDS = 4  # for requests; the insert in flight gets five more seconds at most, and usually needs none
 KEEP_ALIVE_SECONDS = 75  # longer than an exporter's pause, or every batch would meet a closing connection
 
 
 class Server(uvicorn.Server):
     """Says when it is really serving, and takes a signal as a wish to end, not as a way to die."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[], None], on_signal: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_signal = on_signal
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_signal()
         self.force_exit = self.should_exit
         self.should_exit = True
 
@@ -52,11 +57,11 @@ def serve(settings: Settings) -> None:
     keep_freed_memory()
     tls = tls_of(settings)
     http_socket = listening_socket(settings.host, settings.port, setting="--port or BACKTRAIL_PORT")
-    with http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(serve_on(http_socket, settings, tls))
+    with deadline() as limit, http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve_on(http_socket, settings, tls, limit))
 
 
-async def serve_on(http_socket: socket.socket, settings: Settings, tls: Tls | None) -> None:
+async def serve_on(http_socket: socket.socket, settings: Settings, tls: Tls | None, limit: Deadline) -> None:
     app = create_app(settings, tls)
     max_connections = allow_connections(settings.max_connections)
     options = tls.uvicorn_options if tls else {}
@@ -65,7 +70,7 @@ async def serve_on(http_socket: socket.socket, settings: Settings, tls: Tls | No
     )
     async with app.router.lifespan_context(app):
         collect_seldom()
-        server = Server(config, lambda: announce(app, settings, http_socket.getsockname()[1]))
+        server = Server(config, lambda: announce(app, settings, http_socket.getsockname()[1]), limit.start)
         async with nullcontext() if settings.only == "query" else serving_control(app, settings.data):
             await server.serve(sockets=[http_socket])
 
