@@ -11,6 +11,7 @@ from hashlib import sha256
 from struct import unpack
 
 from backtrail_ingest.limits import MOST_LEVELS, Limits
+from backtrail_ingest.nested_values import NestedValues, Unusual
 from backtrail_ingest.notes import Notes
 from backtrail_ingest.shapes import ANY_VALUE
 from backtrail_ingest.wire_fields import Wire, delimited, read_varint
@@ -38,6 +39,7 @@ class FlatValues:
     def __init__(self, wire: Wire, limits: Limits) -> None:
         self.wire = wire
         self.limits = limits
+        self._nested = NestedValues(wire.budget, name_length=limits.name_length)
 
     def flat(self, key: str, start: int, end: int, notes: Notes, digests: Digests) -> bytes:
         """The content of an AnyValue that is one level deep."""
@@ -46,9 +48,9 @@ class FlatValues:
             case None:
                 return b""
             case Form.ARRAY:
-                return self._flat_array(key, self._elements(content, stop, 1, notes), notes, digests)
+                return self._flat_array(key, self._read_whole(start, end, notes), notes, digests)
             case Form.KVLIST:
-                return self._json(key, self._members(content, stop, 1, notes), notes, digests)
+                return self._json(key, self._read_whole(start, end, notes), notes, digests)
             case Form.STRING:
                 text = self.text(content, stop, notes).encode()
                 return delimited(Form.STRING, self._cut_text(key, text, notes, digests))
@@ -90,6 +92,12 @@ class FlatValues:
             if number <= Form.BYTES and ANY_VALUE.fields[number].wire_type == wire_type:
                 found = Form(number), begin, content, stop
         return found
+
+    def _read_whole(self, start: int, end: int, notes: Notes) -> AttributeValue:
+        try:
+            return self._nested.read(self.wire.data[start:end])
+        except Unusual:
+            return self._read(start, end, 1, notes)
 
     def _read(self, start: int, end: int, level: int, notes: Notes) -> AttributeValue:
         form, _, content, stop = self._find(start, end)
@@ -144,7 +152,8 @@ class FlatValues:
     def _integer(self, start: int, end: int) -> int:
         return read_varint(self.wire.data, start, end)[0] & 0xFFFF_FFFF_FFFF_FFFF
 
-    def _flat_array(self, key: str, elements: list[AttributeValue], notes: Notes, digests: Digests) -> bytes:
+    def _flat_array(self, key: str, value: AttributeValue, notes: Notes, digests: Digests) -> bytes:
+        elements = value if isinstance(value, list) else []
         texts = [element for element in elements if isinstance(element, str)]
         if len(texts) == len(elements):
             encoded = b"".join(delimited(1, delimited(Form.STRING, text.encode())) for text in texts)
