@@ -66,12 +66,20 @@ class LocalClient(Client):
         super().__init__(serving.server.url)
         self._serving = serving
 
-    def request(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: Any = None) -> bytes:
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
         """What this process recorded is in the answer."""
         if self._serving.is_ours:
             current_recorder().flush(FLUSH_SECONDS)
             self._serving.server.settle(SETTLE_SECONDS)
-        return super().request(method, path, params=params, json=json)
+        return super().request(method, path, params=params, json=json, headers=headers)
 
     def close(self) -> None:
         if self._serving.is_ours:

@@ -1,4 +1,4 @@
-"""backtrail runs · show · state · replay: the query API at a terminal.
+"""backtrail runs · show · state · replay · export · import: the query API at a terminal.
 
     shell → **cli** → client → (HTTP) → query API
 
@@ -8,7 +8,7 @@ Output is for people, `--json` for programs. Exit code 0: done; 1: asked well, b
 import argparse
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -16,7 +16,7 @@ from typing import Any, get_args
 from pydantic_core import to_json
 
 from backtrail._payloads.codec import encode
-from backtrail._reading.answers import LogRecord, Run, RunStatus, StateView
+from backtrail._reading.answers import LogRecord, OtlpForm, Run, RunStatus, StateView
 from backtrail.client import Client
 from backtrail.errors import ApiError, BacktrailError, ServerUnreachableError
 
@@ -24,6 +24,7 @@ FULL_ID = 32
 POINTS = "failure, end, seq:N, before:KEY, after:KEY or checkpoint:ID"
 NEWEST = 1000  # runs among which a short id is looked for
 RECORDS_AT_ONCE = 1000
+CLEAR_LINE = "\r\x1b[K"
 
 
 class Refused(Exception):
@@ -126,15 +127,56 @@ def replay_run(client: Client, arguments: argparse.Namespace) -> None:
     _print(_render().replay_view(run_id, result))
 
 
+def export_runs(client: Client, arguments: argparse.Namespace) -> None:
+    from backtrail._reading.exchange import created, export_runs
+
+    asked = [_find_run(client, run) for run in arguments.run]
+    run_ids = asked or _newest(client, arguments.status, arguments.limit)
+    with created(arguments.output) as target:
+        count = export_runs(client, run_ids, target, arguments.format)
+    _say(f"{count} runs written" + (f" to {arguments.output}" if arguments.output else ""))
+
+
+def _newest(client: Client, status: RunStatus | None, limit: int) -> Iterator[str]:
+    cursor = None
+    while limit > 0:
+        page = client.runs(status=status, limit=min(limit, NEWEST), cursor=cursor)
+        yield from (run.run_id for run in page.runs)
+        cursor, limit = page.next_cursor, limit - len(page.runs)
+        if cursor is None:
+            return
+
+
+def import_files(client: Client, arguments: argparse.Namespace) -> None:
+    from backtrail._reading.exchange import Imported, import_file
+
+    imported = Imported()
+    try:
+        for name in arguments.file:
+            import_file(client, name, imported)
+    except ValueError as error:
+        raise Refused(f"{error}; before that, {imported} imported") from error
+    _say(f"{imported} imported")
+    if refused := imported.rejected.total():
+        raise BacktrailError(f"{refused} more were rejected: {'; '.join(imported.reasons)}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="backtrail", description="See what your agents did, and go back to any step.")
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--endpoint", help="the server; default: $BACKTRAIL_ENDPOINT, else http://127.0.0.1:4318")
+    of_server = argparse.ArgumentParser(add_help=False)
+    of_server.add_argument("--endpoint", help="the server; default: $BACKTRAIL_ENDPOINT, else http://127.0.0.1:4318")
+    shared = argparse.ArgumentParser(add_help=False, parents=[of_server])
     shared.add_argument("--json", action="store_true", help="print what the API answers, for programs")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: Callable[[Client, argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
-        subparser = commands.add_parser(name, parents=[shared], help=help, description=help)
+    def add(
+        name: str,
+        command: Callable[[Client, argparse.Namespace], None],
+        help: str,
+        *,
+        like: argparse.ArgumentParser = shared,
+    ) -> argparse.ArgumentParser:
+        subparser = commands.add_parser(name, parents=[like], help=help, description=help)
         subparser.set_defaults(command=command)
         return subparser
 
@@ -157,6 +199,22 @@ def _parser() -> argparse.ArgumentParser:
         help="actual: what memory held; effective: what a resume rebuilds (default: %(default)s)",
     )
     _add_wishes(replay)
+
+    export = add("export", export_runs, "write runs into a file of OTLP requests", like=of_server)
+    export.add_argument("run", metavar="RUN", nargs="*", help="run ids, or their first digits (default: the newest)")
+    export.add_argument("-o", "--output", metavar="FILE", help="where to (default: standard output)")
+    export.add_argument(
+        "--format",
+        choices=get_args(OtlpForm),
+        default="json",
+        help="a line of JSON for each request, or protobuf with lengths, without log records (default: %(default)s)",
+    )
+    export.add_argument("--status", choices=get_args(RunStatus), help="of the newest, only those of this status")
+    export.add_argument("--limit", type=int, default=20, help="most of the newest to write (default: %(default)s)")
+    import_ = add("import", import_files, "send the runs of files like these to the server", like=of_server)
+    import_.add_argument(
+        "file", metavar="FILE", nargs="+", help="what `backtrail export` or a Collector wrote; - is input"
+    )
     return parser
 
 
@@ -248,6 +306,11 @@ def _print(view: Any) -> None:
 
 def _print_json(answer: Any) -> None:
     sys.stdout.write(to_json(answer, indent=2, inf_nan_mode="strings").decode() + "\n")
+
+
+def _say(text: str) -> None:
+    """Beside what is written to standard output; instead of the line that told how far it was."""
+    sys.stderr.write(f"{CLEAR_LINE if sys.stderr.isatty() else ''}{text}\n")
 
 
 def _fail(message: str, code: int) -> int:

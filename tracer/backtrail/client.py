@@ -21,14 +21,17 @@ from backtrail._calls.specs import RunSpec
 from backtrail._contexts.call_context import HandedOver
 from backtrail._endpoint import DEFAULT_ENDPOINT, checked_endpoint, is_loopback, key_headers
 from backtrail._reading.answers import (
+    CONTENT_TYPES,
     Answer,
     Checkpoint,
     CheckpointList,
     LogPage,
+    OtlpForm,
     Run,
     RunPage,
     RunStatus,
     RunSummary,
+    Signal,
     State,
     StateView,
     Trace,
@@ -182,7 +185,20 @@ class Client(Replaying):
                 raise CheckpointNotFoundError(str(error)) from error
             raise
 
-    def request(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: Any = None) -> bytes:
+    def export_run(self, run_id: str, *, signal: Signal = "traces", form: OtlpForm = "json") -> bytes:
+        """The run's spans, or its log records, as the OTLP request that would bring them there."""
+        headers = {"Accept": CONTENT_TYPES[form]}
+        return self.request("GET", f"/api/v1/runs/{run_id}/otlp", params={"signal": signal}, headers=headers)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
         """The body of a successful answer. Raises ApiError with the server's own words otherwise.
 
         What this process recorded is sent before it asks, and waited for as long as it may take to become readable.
@@ -190,17 +206,17 @@ class Client(Replaying):
         current_recorder().flush(FLUSH_SECONDS)
         given = {name: value for name, value in (params or {}).items() if value is not None}
         deadline = time.monotonic() + SETTLE_SECONDS
-        response = self._send(method, path, given, json)
+        response = self._send(method, path, params=given, json=json, headers=headers)
         while _may_become_readable(response) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-            response = self._send(method, path, given, json)
+            response = self._send(method, path, params=given, json=json, headers=headers)
         if not response.is_success:
             raise ApiError(_problem_text(response), status=response.status_code)
         return response.content
 
-    def _send(self, method: str, path: str, params: Mapping[str, Any], json: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
-            return self._http.request(method, path, params=params, json=json)
+            return self._http.request(method, path, **request)
         except httpx.HTTPError as error:
             raise ServerUnreachableError(
                 f"no Backtrail server answers at {self.endpoint}: {error or type(error).__name__}"

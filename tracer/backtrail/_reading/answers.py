@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict
 RunStatus: TypeAlias = Literal["running", "completed", "failed", "cancelled", "incomplete"]
 TraceKind: TypeAlias = Literal["run", "agent", "any"]
 StateView: TypeAlias = Literal["actual", "effective"]
+Signal: TypeAlias = Literal["traces", "logs"]
+OtlpForm: TypeAlias = Literal["json", "protobuf"]
+
+CONTENT_TYPES: dict[OtlpForm, str] = {"json": "application/json", "protobuf": "application/x-protobuf"}
 
 
 class Answer(BaseModel):
