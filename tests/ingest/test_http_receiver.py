@@ -17,10 +17,14 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backtrail_ingest import Admission, Ledger, http_receiver
+from backtrail_ingest import Admission, Ledger, create_router, http_receiver
+from backtrail_ingest.admission import INSPECTIONS
 from backtrail_ingest.errors import Overloaded
+from backtrail_ingest.signals import TRACES
 from tests.factories import otlp_request, plain_span, span_id
 from tests.ingest.conftest import InboxFolder, until
 from tests.serving import RunningServer, running_server
@@ -279,3 +283,42 @@ async def test_a_body_that_trickles_in_is_given_up_so_that_its_client_may_come_a
         admission = Admission(inbox, ledger, max_request_bytes=MIB, max_bytes_in_flight=MIB, retry_after=2)
         with admission.room("default") as room, pytest.raises(Overloaded, match="did not arrive"):
             await http_receiver.read_body(Request({"type": "http", "headers": []}, receive), room, MIB)
+
+
+async def test_a_fault_of_ours_is_503_in_otlps_words_and_is_logged_once(
+    inbox_folder: InboxFolder, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(INSPECTIONS, TRACES, (break_down, break_down))
+    app = Starlette(routes=create_router().routes)
+    with inbox_folder.opened(ledger) as inbox:
+        app.state.admission = Admission(inbox, ledger, max_request_bytes=MIB, max_bytes_in_flight=MIB, retry_after=2)
+        transport = httpx.ASGITransport(app_of_project("default", app))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            answer = await client.post("/v1/traces", content=otlp_request().SerializeToString(), headers=PROTOBUF)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "Backtrail failed with ZeroDivisionError" in status_of(answer).message
+    assert len(caplog.records) == 1
+
+
+def app_of_project(project: str, app: ASGIApp) -> ASGIApp:
+    """What the gate does, for everybody."""
+
+    async def app_with_project(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": {"project": project}}, receive, send)
+
+    return app_with_project
+
+
+def test_thousands_of_bad_spans_have_a_short_answer(client: httpx.Client) -> None:
+    bad = plain_span("b" * 100, trace_id=b"bad")
+
+    answer = post(client, otlp_request(*[bad] * 5000, plain_span(trace_id=os.urandom(16))).SerializeToString())
+
+    partial_success = ExportTraceServiceResponse.FromString(answer.content).partial_success
+    assert partial_success.rejected_spans == 5000
+    assert partial_success.error_message.endswith("and 4995 more")
+    assert len(answer.content) < 4096

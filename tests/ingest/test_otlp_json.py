@@ -3,6 +3,7 @@
 import json
 import math
 from base64 import b64encode
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,11 +15,17 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backtrail_ingest import otlp_json
-from backtrail_ingest.errors import RequestTooLarge, UndecodableRequest
+from backtrail_ingest.errors import Refusal, RequestTooLarge, UndecodableRequest
 from backtrail_ingest.otlp_json import to_protobuf
 from tests.factories import Value, any_value, otlp_request, plain_span
 
 Json = dict[str, Any]
+KEYS = [
+    *("resourceSpans", "resource", "attributes", "scopeSpans", "scope", "spans", "name", "kind", "status", "code"),
+    *("traceId", "spanId", "parentSpanId", "startTimeUnixNano", "events", "links", "droppedAttributesCount", "flags"),
+    *("key", "value", "values", "stringValue", "boolValue", "intValue", "doubleValue", "arrayValue", "kvlistValue"),
+    *("bytesValue", "entityRefs", "idKeys"),
+]
 
 
 def body_of(span: Json) -> bytes:
@@ -206,6 +213,30 @@ def test_t16_values_that_are_nested_too_deep_are_refused_in_words(depth: int) ->
 def test_t16_brackets_without_end_are_refused(opening: bytes) -> None:
     with pytest.raises(UndecodableRequest):
         read(opening * 100_000)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS) | st.text(), inner, max_size=5),
+    max_leaves=30,
+)
+
+
+@given(json_values)
+def test_t18_any_json_is_a_request_or_is_refused(value: Any) -> None:
+    with suppress(Refusal):
+        read(json.dumps(value).encode())
+
+
+@given(st.data())
+def test_t18_any_damage_to_a_request_makes_it_another_or_has_it_refused(data: st.DataObject) -> None:
+    body = bytearray(body_of({"traceId": "0a" * 16, "kind": 1, "attributes": [{"key": "a", "value": {"intValue": 1}}]}))
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(body) - 1))
+        body[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+
+    with suppress(Refusal):
+        read(bytes(body))
 
 
 def test_values_forty_levels_deep_are_taken() -> None:
