@@ -24,7 +24,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 MILLISECOND = 1_000_000
 SECOND = 1_000 * MILLISECOND
 
-Kind = Literal["full", "light"]
+Kind = Literal["full", "light", "stock", "stock-gzip"]
+KINDS: tuple[Kind, ...] = ("full", "light", "stock", "stock-gzip")
 Value = str | bool | int | float | list[str]
 RESOURCE: dict[str, Value] = {
     "service.name": "support-bot",
@@ -164,10 +165,19 @@ def key_value(key: str, value: Value) -> KeyValue:
 
 
 def make_bodies(kind: Kind) -> list[Body]:
+    """`stock` bodies hold the spans of the full ones as OpenTelemetry's own exporter would send them."""
     rnd = random.Random(SEED)
     words = ["".join(rnd.choice(LETTERS) for _ in range(rnd.randint(2, 10))) for _ in range(8000)]
     full = [make_body(rnd, words, with_messages=True) for _ in range(BODIES)]
-    return full if kind == "full" else [make_body(rnd, words, with_messages=False) for _ in range(BODIES)]
+    match kind:
+        case "full":
+            return full
+        case "light":
+            return [make_body(rnd, words, with_messages=False) for _ in range(BODIES)]
+        case "stock" | "stock-gzip":
+            from bench.stock_bodies import as_stock_exporter
+
+            return [Body(as_stock_exporter(body.content), body.trace_ids) for body in full]
 
 
 def make_body(rnd: random.Random, words: list[str], *, with_messages: bool) -> Body:
