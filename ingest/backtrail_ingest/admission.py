@@ -2,7 +2,7 @@
 
     http_receiver, grpc_receiver → **admission** → inspection → envelope → inbox → ack
 
-Room is counted in bytes that really arrived; what a client declares is only believed when it says "too much".
+Room is counted in bytes that are declared or arrived, whichever is more, and memory is taken only as they arrive.
 """
 
 import asyncio
@@ -134,17 +134,30 @@ class Admission:
 
 
 class Room:
-    """One request's share of the bytes in flight."""
+    """One request's share of the bytes in flight: what it declared, or what arrived if that is more."""
 
     def __init__(self, admission: Admission, project: str) -> None:
         self._admission = admission
         self._project = project
+        self._arrived = 0
         self.bytes = 0
+
+    def expect(self, declared: int) -> None:
+        """Set aside before the body is read: a request that begins can end, and the others are refused at once."""
+        limit = self._admission.max_request_bytes
+        if declared > limit:
+            raise RequestTooLarge(f"{declared} bytes are over the limit of {limit}: send smaller batches")
+        self._take(declared)
 
     def add(self, count: int) -> None:
         limit = self._admission.max_request_bytes
-        if self.bytes + count > limit:
+        if self._arrived + count > limit:
             raise RequestTooLarge(f"the request is larger than {limit} bytes: send smaller batches")
+        self._arrived += count
+        if self._arrived > self.bytes:
+            self._take(self._arrived - self.bytes)
+
+    def _take(self, count: int) -> None:
         self._admission.take_bytes(self._project, count, of_request=self.bytes)
         self.bytes += count
 

@@ -18,7 +18,7 @@ from starlette.routing import Route, Router
 
 from backtrail_ingest.admission import Admission, Room
 from backtrail_ingest.decompression import DECODERS, decompress
-from backtrail_ingest.errors import Disconnected, Overloaded, Refusal, RequestTooLarge, UnsupportedEncoding
+from backtrail_ingest.errors import Disconnected, Overloaded, Refusal, UnsupportedEncoding
 from backtrail_ingest.lingering import LingeringResponse
 from backtrail_ingest.otlp_json import to_protobuf
 from backtrail_ingest.signals import SIGNALS, WHAT_IS_TAKEN, Signal
@@ -49,7 +49,7 @@ async def export(signal: Signal, request: Request) -> Response:
         project: str = request.state.project
         with admission.room(project) as room:
             content_type = check_content_type(request)
-            body = await read_body(request, room, admission.max_request_bytes)
+            body = await read_body(request, room)
             if content_type == JSON:
                 body = await convert(signal, body, admission)
             receipt = await admission.receive(project, body, signal)
@@ -88,10 +88,10 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def read_body(request: Request, room: Room, limit: int) -> bytes:
+async def read_body(request: Request, room: Room) -> bytes:
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise RequestTooLarge(f"{declared} bytes are over the limit of {limit}: send smaller batches")
+    if declared.isdecimal():
+        room.expect(int(declared))
     body = []
     try:
         async with asyncio.timeout(BODY_SECONDS):

@@ -282,7 +282,7 @@ async def test_a_body_that_trickles_in_is_given_up_so_that_its_client_may_come_a
     with inbox_folder.opened(ledger) as inbox:
         admission = Admission(inbox, ledger, max_request_bytes=MIB, max_bytes_in_flight=MIB, retry_after=2)
         with admission.room("default") as room, pytest.raises(Overloaded, match="did not arrive"):
-            await http_receiver.read_body(Request({"type": "http", "headers": []}, receive), room, MIB)
+            await http_receiver.read_body(Request({"type": "http", "headers": []}, receive), room)
 
 
 async def test_a_fault_of_ours_is_503_in_otlps_words_and_is_logged_once(
