@@ -1,10 +1,17 @@
 """Which logs requests pass as they came, which are rewritten, and which are none."""
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsPartialSuccess,
+    ExportLogsServiceResponse,
+)
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
+from backtrail_ingest.admission import Receipt
 from backtrail_ingest.errors import UndecodableRequest
 from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
+from backtrail_ingest.signals import LOGS
+from backtrail_ingest.status import response_of
 from tests.factories import log_record, logs_request, otlp_request, plain_span
 
 
@@ -38,3 +45,11 @@ def test_no_record_is_refused_for_its_ids() -> None:
 
     assert found is not None
     assert (found.item_count, found.faults.counts) == (2, {})
+
+
+def test_what_is_left_out_of_a_logs_request_is_counted_in_its_own_field() -> None:
+    answer = response_of(LOGS, Receipt(3, "three of them were none"))
+
+    assert answer == ExportLogsServiceResponse(
+        partial_success=ExportLogsPartialSuccess(rejected_log_records=3, error_message="three of them were none")
+    )
