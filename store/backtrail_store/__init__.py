@@ -155,7 +155,12 @@ class Store:
         drop_project(self._readers, project)
 
     def bury(self, project: str, trace_ids: Iterable[str]) -> None:
-        """From here on nothing of these traces is stored; see erasure.py."""
+        """From here on nothing of these traces is stored; see erasure.py. Raises NotEmbedded for a cluster."""
+        if self._address.cluster:
+            raise NotEmbedded(
+                "a cluster is not erased from here, because nobody could say when the last replica is done: on it, say "
+                "ALTER TABLE spans_local ON CLUSTER … DELETE WHERE …, and the same of contents_local and logs_local"
+            )
         bury(self._readers, project, trace_ids)
 
     def erase_buried(self, project: str) -> Erased:

@@ -1,6 +1,7 @@
 """Erasure over HTTP: when it is answered, no file of the data folder holds the text, and nothing brings it back."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from backtrail_ingest import Ledger, open_inbox
 from tests.factories import log_record, logs_request, otlp_request, plain_span, run_span, span_id, step_span
 from tests.faults.test_kills import PROTOBUF, assert_every_span_is_accounted_for
-from tests.ingest.conftest import envelope_of
+from tests.ingest.conftest import envelope_of, until
 from tests.serving import RunningServer, running_server
 
 CANARY = "a canary nobody else says"
@@ -124,4 +125,32 @@ def test_what_nobody_can_look_into_is_named_instead_of_calling_the_erasure_done(
 
     assert answer.status_code == 409
     assert f"nobody can say whether it is also in {data}/inbox.sqlite.damaged-1" in answer.json()["detail"]
+    assert files_with_the_canary(data) == []
+
+
+def test_a_run_that_is_being_sent_while_it_is_erased_stays_gone(server: RunningServer, data: Path) -> None:
+    is_erased = threading.Event()
+
+    def send_again_and_again() -> None:
+        for number in range(10, 10_000):
+            if is_erased.is_set():
+                return
+            spans = canary_spans(MINE)
+            spans[2].span_id = span_id(number)
+            send(server, *spans)
+
+    senders = [threading.Thread(target=send_again_and_again) for _ in range(3)]
+    for sender in senders:
+        sender.start()
+    until(lambda: httpx.get(f"{server.url}/api/v1/runs/{MINE.hex()}").is_success)
+
+    answer = delete(server, f"runs/{MINE.hex()}")
+    is_erased.set()
+    for sender in senders:
+        sender.join()
+
+    assert (answer.status_code, answer.json()["spans"] > 0) == (200, True)
+    until(lambda: "backtrail_spans_waiting 0.0" in httpx.get(f"{server.url}/metrics").text)
+    assert httpx.get(f"{server.url}/api/v1/runs/{MINE.hex()}").status_code == 404
+    assert delete(server, f"runs/{MINE.hex()}").json()["spans"] == 0
     assert files_with_the_canary(data) == []

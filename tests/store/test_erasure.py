@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from backtrail_store import Batch, NoRoom, Store, erasure, open_store
+from backtrail_store import Batch, NoRoom, NotEmbedded, Store, erasure, open_store
+from backtrail_store.address import parse_address
 from tests.factories import SECOND, START, batch_of, otlp_request, plain_span, run_span, span_id, step_span
 
 CANARY = "a canary nobody else says"
@@ -26,6 +27,14 @@ def files_with(folder: Path, text: str) -> list[Path]:
 
 
 @pytest.fixture
+def embedded_store(embedded_dsn: str) -> Iterator[Store]:
+    """Whose files can be looked at."""
+    with open_store(embedded_dsn) as store:
+        store.migrate()
+        yield store
+
+
+@pytest.fixture
 def own_store(store_dsn: str) -> Iterator[Store]:
     """What is erased stays so: such ids are not for a store that others use."""
     with open_store(store_dsn) as store:
@@ -33,29 +42,29 @@ def own_store(store_dsn: str) -> Iterator[Store]:
         yield store
 
 
-def test_an_erased_trace_is_in_no_row_and_in_no_file(own_store: Store, engine_folder: Path) -> None:
+def test_an_erased_trace_is_in_no_row_and_in_no_file(embedded_store: Store, engine_folder: Path) -> None:
     for _ in range(3):
-        own_store.insert(recorded(MINE, CANARY))
-    own_store.insert(recorded(OTHER, "what others said"))
+        embedded_store.insert(recorded(MINE, CANARY))
+    embedded_store.insert(recorded(OTHER, "what others said"))
     assert files_with(engine_folder, CANARY)
 
-    own_store.bury("default", [MINE.hex()])
-    erased = own_store.erase_buried("default")
+    embedded_store.bury("default", [MINE.hex()])
+    erased = embedded_store.erase_buried("default")
 
     assert (erased.spans, erased.contents, erased.log_records) == (3, 1, 0)
-    assert own_store.reader.get_trace("default", MINE.hex()) == []
-    assert len(own_store.reader.get_trace("default", OTHER.hex())) == 3
+    assert embedded_store.reader.get_trace("default", MINE.hex()) == []
+    assert len(embedded_store.reader.get_trace("default", OTHER.hex())) == 3
     assert files_with(engine_folder, CANARY) == []
 
 
-def test_what_comes_in_late_of_an_erased_trace_is_not_stored(own_store: Store, engine_folder: Path) -> None:
-    own_store.bury("default", [MINE.hex()])
+def test_what_comes_in_late_of_an_erased_trace_is_not_stored(embedded_store: Store, engine_folder: Path) -> None:
+    embedded_store.bury("default", [MINE.hex()])
 
-    own_store.insert(recorded(MINE, CANARY))
-    own_store.insert(recorded(OTHER, "what others said"))
+    embedded_store.insert(recorded(MINE, CANARY))
+    embedded_store.insert(recorded(OTHER, "what others said"))
 
-    assert own_store.reader.get_trace("default", MINE.hex()) == []
-    assert len(own_store.reader.get_trace("default", OTHER.hex())) == 3
+    assert embedded_store.reader.get_trace("default", MINE.hex()) == []
+    assert len(embedded_store.reader.get_trace("default", OTHER.hex())) == 3
     assert files_with(engine_folder, CANARY) == []
 
 
@@ -104,3 +113,10 @@ def test_t5_a_disk_that_could_not_take_the_rewriting_is_told_before_it_begins(
         own_store.erase_buried("default")
 
     assert len(own_store.reader.get_trace("default", MINE.hex())) == 3
+
+
+def test_a_cluster_is_not_erased_from_here_and_says_how_it_is_done() -> None:
+    store = Store(parse_address("clickhouse://db", cluster="all"))
+
+    with pytest.raises(NotEmbedded, match="ALTER TABLE spans_local ON CLUSTER"):
+        store.bury("default", [MINE.hex()])

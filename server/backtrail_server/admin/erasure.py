@@ -3,6 +3,8 @@
 HTTP → **erasure** → erasing → inbox, store
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
@@ -13,12 +15,12 @@ from backtrail_query.models import Problem
 from backtrail_query.params import Project, RunId
 from backtrail_server.admin.audit import record
 from backtrail_server.erasing import Eraser, Erasure
-from backtrail_store import NoRoom
+from backtrail_store import NoRoom, NotEmbedded
 
 router = APIRouter(
     prefix="/api/v1",
     tags=["administration"],
-    responses={status: {"model": Problem} for status in (401, 403, 409, 422, 503, 507)},
+    responses={status: {"model": Problem} for status in (401, 403, 409, 422, 501, 503, 507)},
 )
 
 
@@ -36,6 +38,13 @@ class NotAllRead(QueryError):
     title = "Erased from all that can be read"
 
 
+class NotFromHere(QueryError):
+    """Answer 501: somebody has to do it where the spans are."""
+
+    status = 501
+    title = "Not on this kind of store"
+
+
 class ErasureView(BaseModel):
     run_ids: list[str] = Field(description="the runs that are gone")
     spans: int
@@ -50,10 +59,8 @@ class ErasureView(BaseModel):
 @router.delete("/runs/{run_id}", responses={404: {"model": Problem}})
 def erase_run(run_id: RunId, project: Project, request: Request) -> ErasureView:
     """A trace, with all its spans, texts and log records. What comes in of it later is not kept."""
-    try:
+    with answered():
         erasure = eraser(request, project).erase_run(run_id)
-    except NoRoom as error:
-        raise NoRoomToErase(str(error)) from error
     if erasure is None:
         raise RunNotFound(run_id)
     return erased(request, erasure, f"run {run_id}")
@@ -64,11 +71,19 @@ def erase_user(
     user_id: Annotated[str, Path(min_length=1, description="the attribute user.id")], project: Project, request: Request
 ) -> ErasureView:
     """Every run of which any span or log record names this user."""
-    try:
+    with answered():
         erasure = eraser(request, project).erase_user(user_id)
+    return erased(request, erasure, f"a user with {len(erasure.run_ids)} runs")
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    try:
+        yield
     except NoRoom as error:
         raise NoRoomToErase(str(error)) from error
-    return erased(request, erasure, f"a user with {len(erasure.run_ids)} runs")
+    except NotEmbedded as error:
+        raise NotFromHere(str(error)) from error
 
 
 def eraser(request: Request, project: str) -> Eraser:
