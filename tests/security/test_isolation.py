@@ -34,6 +34,7 @@ QUESTIONS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", f"/api/v1/runs/{RUN_ID}/state", {}),
     ("GET", f"/api/v1/runs/{RUN_ID}/state", {"params": {"at": "checkpoint:c1", "view": "effective"}}),
     ("POST", f"/api/v1/runs/{RUN_ID}/replay-bundle", {"json": {}}),
+    ("GET", f"/api/v1/runs/{RUN_ID}/otlp", {}),
     ("GET", f"/api/v1/traces/{RUN_ID}", {}),
     ("GET", "/api/v1/logs", {}),
     ("GET", "/api/v1/logs", {"params": {"trace_id": RUN_ID}}),
