@@ -23,7 +23,7 @@ from backtrail_server.control import serving_control
 from backtrail_server.deadline import Deadline, deadline
 from backtrail_server.memory import collect_seldom, keep_freed_memory
 from backtrail_server.open_files import allow_connections
-from backtrail_server.patience import PatientProtocol
+from backtrail_server.patience import HEAD_SECONDS, PatientProtocol
 from backtrail_server.settings import Settings
 from backtrail_server.tls import Tls, tls_of
 from backtrail_store import without_password
@@ -111,4 +111,10 @@ def new_loop() -> asyncio.AbstractEventLoop:
         return asyncio.new_event_loop()
     import uvloop
 
-    return uvloop.new_event_loop()
+    class Loop(uvloop.Loop):
+        async def create_server(self, *args: Any, **options: Any) -> Any:
+            if options.get("ssl"):  # uvicorn leaves it at a minute, and no deadline of ours runs before it is over
+                options["ssl_handshake_timeout"] = HEAD_SECONDS
+            return await super().create_server(*args, **options)
+
+    return Loop()

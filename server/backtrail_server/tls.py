@@ -6,6 +6,7 @@ settings → **tls** → process (HTTP), app (gRPC)
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -49,8 +50,8 @@ class Tls:
         return grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
 
     @property
-    def uvicorn_options(self) -> dict[str, object]:
-        options: dict[str, object] = {"ssl_certfile": self.cert, "ssl_keyfile": self.key}
+    def uvicorn_options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"ssl_certfile": self.cert, "ssl_keyfile": self.key}
         if self.client_ca:
             options |= {"ssl_ca_certs": str(self.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
         return options

@@ -58,10 +58,10 @@ def run(server: uvicorn.Server, listener: socket.socket) -> None:
 
 
 @contextmanager
-def serving(max_connections: int = 100) -> Iterator[tuple[uvicorn.Server, int]]:
+def serving(max_connections: int = 100, **options: object) -> Iterator[tuple[uvicorn.Server, int]]:
     ready = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
-    config = web_config(app, grace=1, max_connections=max_connections, log_config=None)
+    config = web_config(app, grace=1, max_connections=max_connections, log_config=None, **options)
     server = Server(config, ready.set)
     thread = threading.Thread(target=run, args=(server, listener))
     thread.start()

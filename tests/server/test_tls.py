@@ -14,10 +14,12 @@ import httpx
 import pytest
 import trustme
 
+from backtrail_server import process
 from backtrail_server.settings import Settings
 from backtrail_server.tls import UnusableCertificate, tls_of
 from tests.e2e.test_stock_otel import PROGRAM, fetch
 from tests.factories import otlp_request, plain_span
+from tests.server.test_patience import connected, read_to_end, serving
 from tests.server.test_serving import run_and_fail
 from tests.serving import RunningServer, running_server, serve_command
 
@@ -142,6 +144,14 @@ def test_with_an_authority_for_clients_only_its_holders_may_connect(files: Files
             httpx.get(f"{server.url}/healthz", verify=stranger)
         with pytest.raises(grpc.RpcError):
             strange_channel.unary_unary(EXPORT, bytes, bytes)(BODY, timeout=20)
+
+
+def test_t27_a_handshake_that_never_ends_is_given_up(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "HEAD_SECONDS", 0.3)
+    tls = tls_of(files.settings())
+    assert tls
+    with serving(**tls.uvicorn_options) as (_, port), connected(port) as connection:
+        assert read_to_end(connection) == b""
 
 
 def locked(key: Path, path: Path) -> Path:
