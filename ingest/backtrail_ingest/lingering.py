@@ -1,6 +1,6 @@
 """An answer that comes before the end of the body it answers, and closes the connection.
 
-http_receiver → **lingering** → client
+http_receiver, the gate → **lingering** → client
 
 Closing while the client still sends would reset the connection, and a reset can overtake the answer: the client would
 come again with the same body. So the answer is sent whole, what arrives meanwhile is thrown away, then comes the end.

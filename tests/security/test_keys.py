@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import httpx
@@ -171,6 +173,19 @@ def test_t31_a_key_in_the_address_is_refused_with_a_sentence(keyed: KeyedServer)
         answer = keyed.http.get(path, headers={"x-backtrail-key": key})
         assert (answer.status_code, "there is a key in the address" in answer.text) == (400, True)
         assert key not in answer.text
+
+
+def test_t31_a_stranger_is_answered_before_an_endless_body_and_then_let_go(keyed: KeyedServer) -> None:
+    url = urlsplit(keyed.server.url)
+    head = f"POST /v1/traces HTTP/1.1\r\nhost: {url.netloc}\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+    with socket.create_connection((str(url.hostname), int(str(url.port))), timeout=30) as connection:
+        connection.sendall(head + b"5\r\nbegin\r\n")
+        answer = b""
+        while piece := connection.recv(4096):  # empty when the server has closed
+            answer += piece
+
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"this server asks for a key" in answer
 
 
 @pytest.mark.parametrize("name", ["authorization", "x-backtrail-key", "x-clickhouse-key", "basic"])

@@ -3,17 +3,26 @@
 gate → **answers** → client
 """
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
 from backtrail_ingest.http_receiver import answer_status
+from backtrail_ingest.lingering import LingeringResponse
 from backtrail_query.errors import problem
+from backtrail_server.auth.browsers import has_body
 from backtrail_server.auth.refusals import AccessRefused
 from backtrail_server.auth.routes import Found
 
 
 def refused(scope: Scope, refusal: AccessRefused) -> Response:
+    """What a body holds is not waited for: it may be as long as a stranger likes."""
+    answer = refusal_of(scope, refusal)
+    return LingeringResponse(answer) if has_body(Headers(scope=scope)) else answer
+
+
+def refusal_of(scope: Scope, refusal: AccessRefused) -> Response:
     headers = {"www-authenticate": 'Bearer realm="backtrail"'} if refusal.http_status == 401 else {}
     if is_otlp(scope["path"]):
         return answer_status(Request(scope), refusal.http_status, refusal.grpc_status, str(refusal), headers=headers)

@@ -52,9 +52,12 @@ class Names:
 def check_content(method: str, headers: Mapping[str, str]) -> None:
     """Raises PlainContent."""
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-    if method in _CHANGING and (media_type in _UNASKED_TYPES or (has_body and not media_type)):
+    if method in _CHANGING and (media_type in _UNASKED_TYPES or (has_body(headers) and not media_type)):
         raise PlainContent(media_type)
+
+
+def has_body(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def host_name(host: str) -> str:
