@@ -7,7 +7,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Trust what the system trusts, as git did when it fetched this: behind a company's proxy nothing else works.
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help install demo examples serve test test-store chaos lint format typecheck audit bench bench-peers picture clean
+.PHONY: help install demo examples serve test test-store chaos lint format typecheck audit bench bench-peers bench-stores picture clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -56,6 +56,9 @@ bench: .venv/.ready  ## Measure, and print the tables of bench/README.md
 
 bench-peers: .venv/.ready  ## Measure a step beside seven other SDKs, installed for this into an environment of their own
 	@PATH="$$PWD/$(BIN):$$PATH" uv run --quiet --script bench/peers.py
+
+bench-stores: .venv/.ready  ## Store the same bodies in Backtrail, Phoenix and MLflow, which are installed for this; takes minutes
+	@PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m bench.stores
 
 picture: .venv/.ready  ## Draw docs/demo.svg again from what the demo prints
 	@$(BIN)/python -m docs.picture

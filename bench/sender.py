@@ -1,6 +1,6 @@
 """The other side of the ingest measurements: a process that holds encoded bodies and pushes them over HTTP.
 
-    python -m bench.sender URL KIND PASSES [--connections N] [--spans-per-second N] [--header NAME=VALUE]
+    python -m bench.sender URL KIND PASSES [--bodies N] [--connections N] [--spans-per-second N] [--header NAME=VALUE]
 
 It says `ready` when every body is encoded, starts at a line on stdin, and ends with one line of JSON.
 """
@@ -101,11 +101,12 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("passes", type=int)
+    parser.add_argument("--bodies", type=int, help="send only so many of them")
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--spans-per-second", type=float, default=0)
     parser.add_argument("--header", action="append", default=[])
     options = parser.parse_args()
-    bodies = encode(options.kind, options.passes)
+    bodies = encode(options.kind, options.passes)[: options.bodies]
     print("ready", flush=True)
     sys.stdin.readline()
     began = time.perf_counter()
