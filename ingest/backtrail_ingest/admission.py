@@ -18,7 +18,7 @@ from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import Failed, Overloaded, Refusal, RequestTooLarge, ShareUsedUp
 from backtrail_ingest.flatten import rewrite
 from backtrail_ingest.inbox import Inbox
-from backtrail_ingest.inspected import Faults
+from backtrail_ingest.inspected import Faults, InspectedRequest
 from backtrail_ingest.inspection import inspect
 from backtrail_ingest.ledger import Ledger
 from backtrail_ingest.limits import DEFAULT_LIMITS, Limits
@@ -30,6 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 REMEMBERED_REQUESTS = 8192
+LARGE = 4 << 20  # bytes that take some milliseconds to be packed and hashed
 INSPECTIONS = {TRACES: (inspect, rewrite), LOGS: (inspect_logs, rewrite_logs)}
 
 logger = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class Admission:
         if request is None:
             request = await self.apart(rewrite, body, self.limits)
         if request.item_count:
-            envelope = Envelope.around(request, project=project, received_unix_nano=time.time_ns())
+            envelope = await self._wrap(request, project)
             if self._is_repeated(envelope):
                 self.ledger.repeated(request.signal, envelope.item_count)
             else:
@@ -114,6 +115,12 @@ class Admission:
         for reason, count in request.faults.counts.items():
             self.ledger.rejected(request.signal, reason, count)
         return receipt_of(request.faults)
+
+    async def _wrap(self, request: InspectedRequest, project: str) -> Envelope:
+        received = time.time_ns()
+        if len(request.body) > LARGE:
+            return await self.apart(Envelope.around, request, project=project, received_unix_nano=received)
+        return Envelope.around(request, project=project, received_unix_nano=received)
 
     async def apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """In a thread, because others are waiting, and one at a time, because each takes memory."""

@@ -15,7 +15,7 @@ from backtrail_ingest.errors import InboxUnusable
 from backtrail_ingest.inbox_file import PAGE_BYTES, InboxFile
 from backtrail_ingest.inbox_rows import Entry
 from tests.factories import plain_span, span_id
-from tests.faults.faulty import lives_on, numbered, numbers_of
+from tests.faults.faulty import Lives, numbered, numbers_of
 from tests.faults.test_failing_disk import left_in
 from tests.ingest.conftest import InboxFolder, envelope_of, until
 
@@ -218,7 +218,7 @@ def test_t6_a_newer_version_refuses_and_changes_nothing(inbox_folder: InboxFolde
 
 @pytest.mark.parametrize("kind", ["write", "sync", "truncate", "unlink", "rename"])
 async def test_t2_dying_in_the_middle_of_a_repair_loses_nothing_that_the_repair_would_have_kept(
-    full: InboxFolder, disk: Path, tmp_path: Path, kind: str
+    full: InboxFolder, lives: Lives, tmp_path: Path, kind: str
 ) -> None:
     overwrite(full.path, full.path.stat().st_size - 3 * PAGE_BYTES, bytes(PAGE_BYTES))
     reference = InboxFolder(tmp_path / "reference" / "inbox.sqlite")
@@ -227,11 +227,10 @@ async def test_t2_dying_in_the_middle_of_a_repair_loses_nothing_that_the_repair_
     readable = set(delivered(reference, Ledger(CollectorRegistry()))[0])
     assert 10 < len(readable) < len(ALL)
 
-    with lives_on(disk, tmp_path) as lives:
-        for at in range(1, 9):
-            folder = tmp_path / f"life-{at}"
-            folder.mkdir()
-            shutil.copy(full.path, folder)
-            life = lives.live_in(folder, kind, at)
-            waiting, quarantined = left_in(life, is_damaged=True)
-            assert readable <= {*waiting, *life.numbers("stored"), *quarantined}
+    for at in range(1, 9):
+        folder = tmp_path / f"life-{at}"
+        folder.mkdir()
+        shutil.copy(full.path, folder)
+        life = lives.live_in(folder, kind, at)
+        waiting, quarantined = left_in(life, is_damaged=True)
+        assert readable <= {*waiting, *life.numbers("stored"), *quarantined}

@@ -3,7 +3,6 @@
 import errno
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -23,12 +22,6 @@ LEAST_CALLS = {"write": 40, "sync": 12, "truncate": 1, "unlink": 1}
 REFUSED = [("write", errno.EIO), ("write", errno.ENOSPC), ("sync", errno.EIO), ("sync", errno.ENOSPC)]
 REFUSED += [("sync", errno.EINTR)]  # SQLite itself tries an interrupted write again, a sync not
 EVERY = 2
-
-
-@pytest.fixture(scope="module")
-def lives(disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
-    with lives_on(disk, tmp_path_factory.mktemp("lives")) as lives:
-        yield lives
 
 
 def left_in(life: Life, *, is_damaged: bool = False) -> tuple[list[int], set[int]]:
