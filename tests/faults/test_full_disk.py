@@ -3,7 +3,9 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -11,6 +13,7 @@ import pytest
 from google.rpc.status_pb2 import Status
 
 from tests.factories import TRACE_ID, otlp_request, plain_span, span_id
+from tests.faults.old_spans_program import OLD_TRACE, SPANS
 from tests.faults.test_quarantine import books_are_right, counted
 from tests.ingest.conftest import until
 from tests.serving import RunningServer, running_server
@@ -31,11 +34,19 @@ def namespace() -> list[str]:
 
 @pytest.fixture
 def small_disk(namespace: list[str], tmp_path: Path) -> Iterator[tuple[RunningServer, Path]]:
+    with serving_on_small_disk(namespace, tmp_path) as small_disk:
+        yield small_disk
+
+
+@contextmanager
+def serving_on_small_disk(
+    namespace: list[str], folder: Path, *, before: str = "true", **settings: str
+) -> Iterator[tuple[RunningServer, Path]]:
     """A server whose data lies on a disk of 320 MiB, and that disk as it is seen from here."""
-    data = tmp_path / "disk"
+    data = folder / "disk"
     data.mkdir()
-    mount = ["sh", "-c", 'mount -t tmpfs -o size=320m none "$0" && exec "$@"', str(data)]
-    environment = os.environ | {"BACKTRAIL_DISK_RESERVE_BYTES": str(RESERVE)}
+    mount = ["sh", "-c", f'mount -t tmpfs -o size=320m none "$0" && {before} "$0" && exec "$@"', str(data)]
+    environment = os.environ | {"BACKTRAIL_DISK_RESERVE_BYTES": str(RESERVE)} | settings
     with running_server(data, env=environment, inside=[*namespace, *mount]) as server:
         yield server, Path(f"/proc/{server.process.pid}/root{data}")
 
@@ -81,3 +92,25 @@ def test_t5_a_full_disk_refuses_says_why_answers_questions_and_takes_again_by_it
     assert names(server) == {"1", "2"}
     until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
     assert books_are_right(server)
+
+
+@pytest.mark.nightly
+def test_t5_where_that_is_allowed_a_disk_without_a_byte_is_emptied_of_its_oldest_week(
+    namespace: list[str], tmp_path: Path
+) -> None:
+    program = f"{sys.executable} -m tests.faults.old_spans_program"
+    allowed = {"BACKTRAIL_DROP_OLDEST_WHEN_FULL": "true"}
+    with serving_on_small_disk(namespace, tmp_path, before=program, **allowed) as (server, disk):
+        old_week = f"{server.url}/api/v1/traces/{OLD_TRACE.hex()}"
+        assert post(server, 1).status_code == 200
+        until(lambda: counted(server, "stored_total") == 1)
+        assert len(httpx.get(old_week, timeout=30).json()["spans"]) == SPANS
+
+        leave_free(disk, 0)
+        assert post(server, 2).status_code == 503
+
+        until(lambda: httpx.get(old_week).status_code == 404, seconds=60)
+        until(lambda: post(server, 2).status_code == 200, seconds=60)
+        until(lambda: counted(server, "stored_total") == 2)
+        assert names(server) == {"1", "2"}
+        assert (disk / "reserve").stat().st_size == 8 * MIB
