@@ -218,10 +218,11 @@ def main() -> None:
         config = options.folder / "cluster.xml"
         config.write_text(CLUSTER_CONFIG.format(name=options.cluster, shards=SHARD * options.shards))
         engine += f"?config-file={config}"
-    connect(engine)  # kept open: closing the last connection would close the engine
+    kept_open = connect(engine)  # with the last connection the engine would close, and open again for every request
     with listening(options.port, Handler, engine=engine, cluster=options.cluster, password=options.password) as address:
         print(address, flush=True)
         threading.Event().wait()
+    kept_open.close()
 
 
 if __name__ == "__main__":

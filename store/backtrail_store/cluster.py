@@ -37,6 +37,7 @@ _ABOUT_ROWS = re.compile(
 )
 _COLUMNS_CHANGE = re.compile(r" (?:ADD|DROP|MODIFY|RENAME|COMMENT) COLUMN ")
 _SOURCE = re.compile(r"\bFROM (\w+)")
+_SYSTEM_TABLE = re.compile(r"\b(system\.\w+)")
 _DICTIONARY_CALL = re.compile(r"\b(dict(?:Get|Has)\w*\()'(\w+)'")
 
 
@@ -66,6 +67,11 @@ class ClusterSchema:
             yield f"{found['head']} {found['name']} {self._on_cluster}{rest}"
         else:
             raise StoreError(f"There is no rule for this statement in a cluster: {_opening(statement)}")
+
+    def everywhere(self, query: str) -> str:
+        """A question about the system tables of one node, asked of all."""
+        query = _SYSTEM_TABLE.sub(rf"clusterAllReplicas({self._cluster}, \1)", query)
+        return query.replace("currentDatabase()", quoted(self._database))
 
     def stored(self, table: str) -> str:
         """The table that has the rows: what DROP PARTITION and the like are said to."""

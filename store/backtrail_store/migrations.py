@@ -42,6 +42,10 @@ class Schema:
         """The table that has the rows of `table`."""
         return self._cluster.stored(table) if self._cluster else table
 
+    def everywhere(self, query: str) -> str:
+        """A question about system tables, for all nodes that have rows. Replicas are counted one by one."""
+        return self._cluster.everywhere(query) if self._cluster else query
+
     def about_rows(self, statement: str) -> list[str]:
         """An ALTER, TRUNCATE, OPTIMIZE or DELETE of a table, as it has to be said to the nodes that have its rows."""
         return self._rendered(statement)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from backtrail_store.client import ClientPool
+from backtrail_store.migrations import schema_of
 from backtrail_store.reader import QUERIES
 
 TABLES = ("spans", "logs", "contents")
@@ -25,9 +26,12 @@ class Partition:
 
 def list_partitions(clients: ClientPool) -> list[Partition]:
     """Oldest week first."""
+    schema = schema_of(clients.address)
+    tables = {schema.stored(table): table for table in TABLES}
     with clients.borrow() as client:
-        rows = client.query(QUERIES["list_partitions"], parameters={"tables": list(TABLES)}).result_rows
-    return [Partition(*row) for row in rows]
+        query = schema.everywhere(QUERIES["list_partitions"])
+        rows = client.query(query, parameters={"tables": list(tables)}).result_rows
+    return [Partition(tables[stored], *rest) for stored, *rest in rows]
 
 
 def received_bounds(clients: ClientPool, partition: Partition) -> tuple[datetime, datetime]:
@@ -41,10 +45,10 @@ def received_bounds(clients: ClientPool, partition: Partition) -> tuple[datetime
 def drop_partition(clients: ClientPool, partition: Partition) -> None:
     """Gone from the disk within seconds. Needs a megabyte of free space, and no more however large it is."""
     with clients.borrow() as client:
-        client.command(
-            "ALTER TABLE {table:Identifier} DROP PARTITION ID {partition_id:String}",
-            parameters={"table": partition.table, "partition_id": partition.id},
-        )
+        for statement in schema_of(clients.address).about_rows(
+            f"ALTER TABLE {partition.table} DROP PARTITION ID {{partition_id:String}}"
+        ):
+            client.command(statement, parameters={"partition_id": partition.id})
 
 
 def drop_project(clients: ClientPool, project: str) -> None:
@@ -56,12 +60,9 @@ def drop_project(clients: ClientPool, project: str) -> None:
 def delete_received_before(clients: ClientPool, partition: Partition, moment: datetime) -> None:
     """Rewrites the partition in the background."""
     with clients.borrow() as client:
-        client.command(
-            "ALTER TABLE {table:Identifier} DELETE IN PARTITION ID {partition_id:String}"
-            " WHERE received_time < fromUnixTimestamp64Nano({moment:Int64})",
-            parameters={
-                "table": partition.table,
-                "partition_id": partition.id,
-                "moment": int(moment.timestamp()) * 10**9,
-            },
-        )
+        for statement in schema_of(clients.address).about_rows(
+            f"ALTER TABLE {partition.table} DELETE IN PARTITION ID {{partition_id:String}}"
+            " WHERE received_time < fromUnixTimestamp64Nano({moment:Int64})"
+        ):
+            parameters = {"partition_id": partition.id, "moment": int(moment.timestamp()) * 10**9}
+            client.command(statement, parameters=parameters)

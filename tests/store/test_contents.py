@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from backtrail_store import Store
+from backtrail_store.migrations import schema_of
 from backtrail_store.rows import AttributeValue
 from tests.factories import TRACE_ID, batch_of, otlp_request, run_span
 
@@ -59,7 +60,8 @@ def test_a_span_that_is_readable_before_its_texts_is_read_with_them(store: Store
 def test_texts_that_are_long_gone_are_not_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.insert(batch_of(otlp_request(run_span(attributes={"backtrail.run.input": "the question"}))))
     with store._writers.borrow() as client:
-        client.command("TRUNCATE TABLE contents")
+        for statement in schema_of(store._address).about_rows("TRUNCATE TABLE contents"):
+            client.command(statement)
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
 

@@ -197,7 +197,7 @@ def test_bytes_that_are_no_batch_are_refused_for_good(store: Store, body: bytes)
 def test_a_request_that_takes_more_memory_than_an_insert_may_have_is_refused_for_good(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(import_module("backtrail_store.insert")._SETTINGS, "max_memory_usage", 20 << 20)
+    monkeypatch.setitem(import_module("backtrail_store.insert")._SETTINGS, "max_memory_usage", 4 << 20)
 
     with pytest.raises(BatchRefused, match="memory limit"):
         store.insert(batch_of(otlp_request(plain_span(events=[Span.Event()] * 1_000_000))))
