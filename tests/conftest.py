@@ -75,7 +75,7 @@ def store(migrated_store: Store) -> Store:
     """An empty store. Emptying one takes 10 ms, making one a second."""
     with migrated_store._writers.borrow() as client:
         for table in EMPTIED_TABLES:
-            for statement in schema_of(migrated_store._address).about_rows(f"TRUNCATE TABLE {table}"):
+            for statement in schema_of(migrated_store._address).on_all_nodes(f"TRUNCATE TABLE {table}"):
                 client.command(statement)
         if client.command("SELECT count() FROM model_prices WHERE source = 'user'") != 0:
             client.command("ALTER TABLE model_prices DELETE WHERE source = 'user'", settings={"mutations_sync": 1})

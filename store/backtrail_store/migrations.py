@@ -46,7 +46,7 @@ class Schema:
         """A question about system tables, for all nodes that have rows. Replicas are counted one by one."""
         return self._cluster.everywhere(query) if self._cluster else query
 
-    def about_rows(self, statement: str) -> list[str]:
+    def on_all_nodes(self, statement: str) -> list[str]:
         """An ALTER, TRUNCATE, OPTIMIZE or DELETE of a table, as it has to be said to the nodes that have its rows."""
         return self._rendered(statement)
 

@@ -45,7 +45,7 @@ def received_bounds(clients: ClientPool, partition: Partition) -> tuple[datetime
 def drop_partition(clients: ClientPool, partition: Partition) -> None:
     """Gone from the disk within seconds. Needs a megabyte of free space, and no more however large it is."""
     with clients.borrow() as client:
-        for statement in schema_of(clients.address).about_rows(
+        for statement in schema_of(clients.address).on_all_nodes(
             f"ALTER TABLE {partition.table} DROP PARTITION ID {{partition_id:String}}"
         ):
             client.command(statement, parameters={"partition_id": partition.id})
@@ -60,7 +60,7 @@ def drop_project(clients: ClientPool, project: str) -> None:
 def delete_received_before(clients: ClientPool, partition: Partition, moment: datetime) -> None:
     """Rewrites the partition in the background."""
     with clients.borrow() as client:
-        for statement in schema_of(clients.address).about_rows(
+        for statement in schema_of(clients.address).on_all_nodes(
             f"ALTER TABLE {partition.table} DELETE IN PARTITION ID {{partition_id:String}}"
             " WHERE received_time < fromUnixTimestamp64Nano({moment:Int64})"
         ):

@@ -90,12 +90,15 @@ def test_a_new_column_comes_to_the_table_that_has_the_rows_and_to_the_one_before
 def test_what_is_done_to_rows_is_done_where_they_are() -> None:
     schema = Schema(parse_address(DSN))
 
-    assert schema.about_rows("ALTER TABLE spans DROP PARTITION ID {id:String}") == [
+    assert schema.on_all_nodes("ALTER TABLE spans DROP PARTITION ID {id:String}") == [
         "ALTER TABLE spans_local ON CLUSTER 'main' DROP PARTITION ID {id:String}"
     ]
-    assert schema.about_rows("TRUNCATE TABLE contents") == ["TRUNCATE TABLE contents_local ON CLUSTER 'main'"]
-    assert schema.about_rows("DELETE FROM projects WHERE 1") == ["DELETE FROM projects ON CLUSTER 'main' WHERE 1"]
-    assert Schema(parse_address("chdb:///x")).about_rows("TRUNCATE TABLE spans") == ["TRUNCATE TABLE spans"]
+    assert schema.on_all_nodes("TRUNCATE TABLE contents") == ["TRUNCATE TABLE contents_local ON CLUSTER 'main'"]
+    assert schema.on_all_nodes("DELETE FROM projects WHERE 1") == ["DELETE FROM projects ON CLUSTER 'main' WHERE 1"]
+    assert schema.everywhere("SELECT 1 FROM system.parts WHERE database = currentDatabase()") == (
+        "SELECT 1 FROM clusterAllReplicas('main', system.parts) WHERE database = 'trail'"
+    )
+    assert Schema(parse_address("chdb:///x")).on_all_nodes("TRUNCATE TABLE spans") == ["TRUNCATE TABLE spans"]
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_span_that_is_readable_before_its_texts_is_read_with_them(store: Store
 def test_texts_that_are_long_gone_are_not_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.insert(batch_of(otlp_request(run_span(attributes={"backtrail.run.input": "the question"}))))
     with store._writers.borrow() as client:
-        for statement in schema_of(store._address).about_rows("TRUNCATE TABLE contents"):
+        for statement in schema_of(store._address).on_all_nodes("TRUNCATE TABLE contents"):
             client.command(statement)
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)

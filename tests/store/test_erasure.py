@@ -38,6 +38,8 @@ def embedded_store(embedded_dsn: str) -> Iterator[Store]:
 def own_store(store_dsn: str) -> Iterator[Store]:
     """What is erased stays so: such ids are not for a store that others use."""
     with open_store(store_dsn) as store:
+        if store._address.cluster:
+            pytest.skip("a cluster is not erased from here")
         store.migrate()
         yield store
 
