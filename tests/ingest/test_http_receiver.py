@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import http.client
 import json
+import math
 import os
 import sys
 import zlib
@@ -25,7 +26,7 @@ from backtrail_ingest import Admission, Ledger, create_router, http_receiver
 from backtrail_ingest.admission import INSPECTIONS
 from backtrail_ingest.errors import Overloaded
 from backtrail_ingest.signals import TRACES
-from tests.factories import otlp_request, plain_span, span_id
+from tests.factories import START, Attributes, key_values, otlp_request, plain_span, span_id
 from tests.ingest.conftest import InboxFolder, until
 from tests.serving import RunningServer, running_server
 
@@ -164,6 +165,24 @@ def test_json_is_acknowledged_in_json_and_read_back(client: httpx.Client, paddin
     assert (answer.status_code, answer.json()) == (200, {})
     assert answer.headers["content-type"] == "application/json"
     assert names_in(client, trace_id, 1) == ["sent"]
+
+
+def test_json_and_protobuf_are_read_back_alike(client: httpx.Client) -> None:
+    attributes: Attributes = {
+        **{"text": "naïve 🦉", "empty": "", "int": 2**53 + 1, "least": -(2**63), "float": 0.1, "nan": math.nan},
+        **{"whole": 2.0, "bool": False, "bytes": b"\xfb\xff", "none": None, "texts": ["a", ""], "nothing": []},
+        **{"mixed": [1, "1", 1.0, None, [b"x"]], "map": {"deep": {"er": [{"est": 1}]}, "é": math.inf}},
+    }
+    event = Span.Event(time_unix_nano=START, name="retry", attributes=key_values(attributes))
+    answers = []
+    for encode, headers in ((json_request, JSON), (lambda span: otlp_request(span).SerializeToString(), {})):
+        trace_id = os.urandom(16)
+        span = plain_span("sent", trace_id=trace_id, attributes=attributes, events=[event], message="so so")
+        assert post(client, encode(span), **headers).status_code == 200
+        names_in(client, trace_id, 1)
+        answers.append(client.get(f"/api/v1/traces/{trace_id.hex()}").text.replace(trace_id.hex(), "TRACE"))
+
+    assert answers[0] == answers[1]
 
 
 def test_a_bad_span_among_json_is_named_in_json(client: httpx.Client) -> None:
