@@ -14,10 +14,11 @@ from backtrail_ingest.limits import MOST_LEVELS, Limits
 from backtrail_ingest.nested_values import NestedValues, Unusual
 from backtrail_ingest.notes import Notes
 from backtrail_ingest.shapes import ANY_VALUE
-from backtrail_ingest.wire_fields import Wire, delimited, read_varint
+from backtrail_ingest.wire_fields import Wire, delimited, read_size, read_varint
 from backtrail_store.rows import AttributeValue
 from backtrail_store.values import write_json
 
+STRING_TAG, KEY_TAG, VALUE_TAG = 0x0A, 0x0A, 0x12
 Digests = dict[str, list[int | str]]
 
 
@@ -87,6 +88,14 @@ class FlatValues:
 
     def _find(self, start: int, end: int) -> tuple[Form | None, int, int, int]:
         """Which field is set, and where; the last one if there are several, as protobuf has it."""
+        data = self.wire.data
+        if (
+            end - start > 1
+            and data[start] == STRING_TAG
+            and data[start + 1] < 0x80
+            and start + 2 + data[start + 1] == end
+        ):
+            return Form.STRING, start, start + 2, end  # a short text and nothing else, as most values are
         found: tuple[Form | None, int, int, int] = (None, 0, 0, 0)
         for number, wire_type, begin, content, stop in self.wire.fields(start, end):
             if number <= Form.BYTES and ANY_VALUE.fields[number].wire_type == wire_type:
@@ -141,6 +150,13 @@ class FlatValues:
 
     def member(self, start: int, end: int, notes: Notes) -> tuple[str, int, int]:
         """A KeyValue's key, and where its value is."""
+        data = self.wire.data
+        if end - start > 3 and data[start] == KEY_TAG and data[start + 1] < 0x80:
+            place = start + 2 + data[start + 1]
+            if place + 1 < end and data[place] == VALUE_TAG:
+                size, value_start = read_size(data, place + 1, end)
+                if value_start + size == end:  # a short key, its value and nothing else, as nearly all are
+                    return self.name(start + 2, place, notes), value_start, end
         key, value_start, value_end = "", start, start
         for number, wire_type, _, content, stop in self.wire.fields(start, end):
             if (number, wire_type) == (1, 2):

@@ -1,11 +1,12 @@
-"""OTLP's own messages, changed for two ways of looking. No generated code: the descriptors are copied and edited.
+"""OTLP's own messages, changed for three ways of looking. No generated code: the descriptors are copied and edited.
 
-    body → **FlatRequest**, **SizesRequest** → inspection
+    body → **FlatRequest**, **SizesRequest** → flatness        span → **SlicedRequest** → nested
 
 AnyValue is recursive and columns are not. `FlatRequest` knows values one level deep: what lies deeper misses a
 *required* field there, so serialising the message in C is the check. Its attributes are a map, which is the same on
 the wire: a key that stands twice is lost there, and the size tells. `SizesRequest` leaves spans, resources and scopes
-as bytes: how long each is tells most of the time that it is within every limit.
+as bytes: how long each is tells most of the time that it is within every limit. `SlicedRequest` keeps lists and maps of
+values as bytes, which are decoded one by one and can be replaced by text.
 """
 
 from collections.abc import Callable
@@ -89,6 +90,13 @@ def leave_unread(message: DescriptorProto, full_name: str) -> None:
             field.ClearField("type_name")
 
 
+def leave_nested_as_bytes(message: DescriptorProto, full_name: str) -> None:
+    for field in message.field:
+        if full_name == ANY_VALUE and field.name in ("array_value", "kvlist_value"):
+            field.type = FieldDescriptorProto.TYPE_BYTES
+            field.ClearField("type_name")
+
+
 def otlp_changed(change: Callable[[DescriptorProto, str], None]) -> DescriptorPool:
     """A pool of OTLP's messages, each changed by `change`."""
     pool = DescriptorPool()
@@ -115,8 +123,11 @@ def class_in(pool: DescriptorPool, original: type[M]) -> type[M]:
 
 FLAT = otlp_changed(make_flat)
 SIZES = otlp_changed(leave_unread)
+SLICED = otlp_changed(leave_nested_as_bytes)
 
 FlatRequest = class_in(FLAT, trace_service_pb2.ExportTraceServiceRequest)
 FlatLogsRequest = class_in(FLAT, logs_service_pb2.ExportLogsServiceRequest)
 SizesRequest = class_in(SIZES, trace_service_pb2.ExportTraceServiceRequest)
 SizesLogsRequest = class_in(SIZES, logs_service_pb2.ExportLogsServiceRequest)
+SlicedRequest = class_in(SLICED, trace_service_pb2.ExportTraceServiceRequest)
+SlicedLogsRequest = class_in(SLICED, logs_service_pb2.ExportLogsServiceRequest)

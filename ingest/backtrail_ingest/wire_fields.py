@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 VARINT, FIXED64, LENGTH_DELIMITED, FIXED32 = 0, 1, 2, 5
 LARGEST_NUMBER = (1 << 29) - 1
 LONGEST_VARINT = 10
+ONE_BYTE = [bytes((number,)) for number in range(0x80)]
 
 Field = tuple[int, int, int, int, int]
 
@@ -51,10 +52,10 @@ class Wire:
             number, wire_type = tag >> 3, tag & 7
             content = at
             if wire_type == LENGTH_DELIMITED:
-                size, content = read_varint(data, at, end)
+                size, content = read_size(data, at, end)
                 at = content + size
             elif wire_type == VARINT:
-                _, at = read_varint(data, at, end)
+                at = read_varint(data, at, end)[1]
             elif wire_type == FIXED64:
                 at += 8
             elif wire_type == FIXED32:
@@ -81,7 +82,16 @@ def read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     raise DecodeError(f"the number at byte {at} has no end")
 
 
+def read_size(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """The same, for numbers that are nearly always of one byte."""
+    if at < end and data[at] < 0x80:
+        return data[at], at + 1
+    return read_varint(data, at, end)
+
+
 def varint(number: int) -> bytes:
+    if number < 0x80:
+        return ONE_BYTE[number]
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)
@@ -92,6 +102,8 @@ def varint(number: int) -> bytes:
 
 def delimited(number: int, content: bytes) -> bytes:
     """A field with a length: text, bytes or a message."""
+    if number < 16 and len(content) < 0x80:
+        return bytes((number << 3 | LENGTH_DELIMITED, len(content))) + content
     return varint(number << 3 | LENGTH_DELIMITED) + varint(len(content)) + content
 
 
