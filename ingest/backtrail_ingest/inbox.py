@@ -48,8 +48,9 @@ class Inbox:
 
     def require_room(self, project: str) -> None:
         """Raises InboxFull if a request of this project is not worth reading: at most a hundredth of room is left."""
-        if self._keeper.is_over_share(project, self._keeper.max_bytes // 128):
-            raise self._keeper.full(project)
+        room = self._keeper.room
+        if refusal := room.refusal_by_quota(project, room.max_bytes // 128):
+            raise refusal
 
     async def append(self, envelope: Envelope) -> None:
         """Returns when the envelope is synced to disk."""

@@ -1,7 +1,8 @@
 """The thread that owns the inbox's file: it commits in groups, and comes back after every fault.
 
     admission, writer → inbox → **inbox_keeper** → inbox_file
-                                    ├── shares, fair_order, backlog    who may add, in which order it is written
+                                    ├── inbox_room                     who may add how much
+                                    ├── fair_order, backlog            in which order it is written
                                     └── inbox_repair                   when the file is no longer good
 
 Whatever arrived while it was syncing (appends, deletions, the writer's wish for a batch) goes into its next
@@ -9,7 +10,6 @@ transaction together, so latency is bounded by one group.
 """
 
 import logging
-import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 
 from backtrail_ingest.backlog import Backlog, Choice
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.errors import DiskFull, InboxFailing, InboxFull, InboxUnusable, Overloaded
+from backtrail_ingest.errors import InboxFailing, InboxUnusable, Overloaded
 from backtrail_ingest.fair_order import FairOrder
 from backtrail_ingest.inbox_file import InboxFile
 from backtrail_ingest.inbox_orders import (
@@ -35,11 +35,12 @@ from backtrail_ingest.inbox_orders import (
     Take,
     acknowledge,
     answer,
+    turn_away,
 )
 from backtrail_ingest.inbox_repair import finish_repair, is_damage, repair
+from backtrail_ingest.inbox_room import InboxRoom
 from backtrail_ingest.inbox_rows import Damaged, Entry, items_of, sizes_of
 from backtrail_ingest.ledger import Ledger
-from backtrail_ingest.shares import Shares, is_too_much
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +60,10 @@ class InboxKeeper:
         ledger: Ledger,
     ) -> None:
         self.orders: SimpleQueue[Order] = SimpleQueue()
+        self.room = InboxRoom(path.parent, max_bytes=max_bytes, disk_reserve=disk_reserve)
         self._path = path
-        self.max_bytes = max_bytes
+        self._max_bytes = max_bytes
         self._held_bytes = held_bytes
-        self._disk_reserve = disk_reserve
         self._release_reserve = release_reserve
         self._ledger = ledger
         self._owed: list[Delete | Quarantine] = []
@@ -71,14 +72,12 @@ class InboxKeeper:
         self._is_handing_out = True
         self._is_closing = False
         self._is_rested = False
-        self._is_short_of_disk = False
         self._damage = ""
         self._failure = ""
 
     @property
     def trouble(self) -> str | None:
-        shortage = f"the disk is nearly full: {self._disk_reserve} bytes of it are kept free" * self._is_short_of_disk
-        return "; ".join(filter(None, (self._damage, shortage, self._failure))) or None
+        return "; ".join(filter(None, (self._damage, self.room.shortage, self._failure))) or None
 
     def run(self, opened: Future[None]) -> None:
         try:
@@ -88,10 +87,15 @@ class InboxKeeper:
             return
         opened.set_result(None)
         while not self._is_closing:
-            self._serve(self._next_orders())
+            orders = self._next_orders()
+            try:
+                self._serve(orders)
+            except Exception as error:  # a fault of ours: nobody is to wait for ever
+                logger.exception("the inbox failed")
+                turn_away(orders, InboxFailing(f"the inbox failed: {error}"))
         self._rest()
         self._file.close()
-        self._turn_away()
+        self._turn_away_the_last()
 
     # --- the file: opened, opened again, repaired ------------------------------------------------------
 
@@ -99,7 +103,7 @@ class InboxKeeper:
         finish_repair(self._path)
         self._open_or_repair(handed_out=0)
         self._ledger.found(waiting=self._counts.waiting, quarantined=self._counts.quarantined)
-        self._look_at_disk()
+        self.room.look_at_disk()
 
     def _open_or_repair(self, *, handed_out: int) -> None:
         try:
@@ -114,7 +118,7 @@ class InboxKeeper:
             raise InboxUnusable(f"the inbox {self._path} cannot be opened: {error}") from error
 
     def _open(self, handed_out: int) -> None:
-        file = InboxFile(self._path, max_bytes=self.max_bytes)
+        file = InboxFile(self._path, max_bytes=self._max_bytes)
         try:
             self._read(file, handed_out)
         except BaseException:
@@ -131,14 +135,12 @@ class InboxKeeper:
         reached = max(handed_out, in_flight[1] if in_flight else 0)
         self._order = FairOrder(reached=reached, last_ids=file.last_ids())
         self._backlog = Backlog(file, max_held_bytes=self._held_bytes, handed_out=handed_out)
-        self._shares = Shares()
-        self._shares.add_all(dict(file.sizes()))
-        self._used = file.used_bytes()
+        self.room.read(file)
         self._counts = file.counts()
         self._file = file
 
     def _repair(self, error: Exception) -> None:
-        aside = repair(self._path, max_bytes=self.max_bytes)
+        aside = repair(self._path, max_bytes=self._max_bytes)
         self._damage = f"the inbox was damaged ({error}) and was put aside as {aside}; what could be read of it goes on"
         logger.error("%s", self._damage)
 
@@ -156,7 +158,7 @@ class InboxKeeper:
     # --- one group of orders ---------------------------------------------------------------------------
 
     def _next_orders(self) -> list[Order]:
-        is_at_rest = self._is_rested and not (self._owed or self._failure or self._is_short_of_disk)
+        is_at_rest = self._is_rested and not (self._owed or self._failure or self.room.is_short_of_disk)
         orders: list[Order] = []
         try:
             orders.append(self.orders.get(timeout=None if is_at_rest else IDLE_SECONDS))
@@ -176,12 +178,12 @@ class InboxKeeper:
                     self._is_handing_out = False
                 case Close():
                     self._is_closing = True
-        self._look_at_disk()
+        self.room.look_at_disk()
         if not (orders or self._owed or self._failure):
             self._rest()
             return
         appends = [order for order in orders if isinstance(order, Append)]
-        if self._owed and any(self.is_over_share(append.envelope.project, append.size) for append in appends):
+        if self._owed and any(self.room.refusal_by_quota(append.envelope.project, append.size) for append in appends):
             self._write_what_is_owed()  # makes room
         appends = self._with_room(appends)
         arriving = [self._placed(append.envelope) for append in appends]
@@ -199,6 +201,20 @@ class InboxKeeper:
         for order in orders:
             if isinstance(order, Ask):
                 answer(order, self._file)
+
+    def _with_room(self, appends: Sequence[Append]) -> list[Append]:
+        """Those that may be added; the others are refused."""
+        admitted: list[Append] = []
+        sizes: Counter[str] = Counter()
+        for append in appends:
+            project = append.envelope.project
+            refusal = self.room.refusal(project, sizes[project] + append.size)
+            if refusal is None:
+                sizes[project] += append.size
+                admitted.append(append)
+            else:
+                acknowledge([append], refusal)
+        return admitted
 
     def _placed(self, envelope: Envelope) -> Entry:
         return Entry(self._order.place(envelope.project, len(envelope.request)), envelope)
@@ -226,7 +242,7 @@ class InboxKeeper:
         self._backlog.settle(waiting, choice)
         self._order.reach(choice.last_id)
         self._enter(arriving, released, choice)
-        self._used = self._file.used_bytes()
+        self.room.measure(self._file)
         if self._take is not None and (choice.entries or not self._is_handing_out):
             self._take.batch.set_result(choice.entries)
             self._take = None
@@ -252,7 +268,7 @@ class InboxKeeper:
     def _enter(self, arriving: Sequence[Entry], released: Sequence["Released"], choice: Choice) -> None:
         """The transaction is on disk: so it is in the books."""
         for order in self._owed:
-            self._shares.remove_all(order.sizes)
+            self.room.shares.remove_all(order.sizes)
             match order:
                 case Delete():
                     self._ledger.stored(order.items)
@@ -260,56 +276,16 @@ class InboxKeeper:
                     self._ledger.quarantined(order.items)
         self._owed.clear()
         self._ledger.quarantined(items_of(choice.damaged))
-        self._shares.remove_all(sizes_of(choice.damaged))
+        self.room.shares.remove_all(sizes_of(choice.damaged))
         self._ledger.kept(items_of(arriving))
-        self._shares.add_all(sizes_of(arriving))
+        self.room.shares.add_all(sizes_of(arriving))
         for outcome in released:
             if outcome.returned is not None:
                 self._ledger.retried(items_of([outcome.returned]))
-                self._shares.add_all(sizes_of([outcome.returned]))
+                self.room.shares.add_all(sizes_of([outcome.returned]))
             if outcome.dropped is not None:
                 self._ledger.dropped(items_of([outcome.dropped]))
             outcome.release.done.set_result(outcome.is_done)
-
-    # --- room: the quota with its shares, and the disk ---------------------------------------------------
-
-    def is_over_share(self, project: str, size: int) -> bool:
-        """Would this project hold too much of the quota with `size` bytes more? Asked from other threads too."""
-        held = self._shares.of(project) * self._used // max(self._shares.total, 1)
-        return is_too_much(held + size, free=self.max_bytes - self._used - size)
-
-    def full(self, project: str) -> InboxFull:
-        return InboxFull(
-            f"the inbox is full: it may hold {self.max_bytes} bytes, and project {project!r} has its share of them "
-            "waiting for the store"
-        )
-
-    def _with_room(self, appends: Sequence[Append]) -> list[Append]:
-        """Those that may be added; the others are refused."""
-        admitted: list[Append] = []
-        sizes: Counter[str] = Counter()
-        for append in appends:
-            project = append.envelope.project
-            size = sizes[project] + append.size
-            if self._is_short_of_disk:
-                acknowledge([append], self._disk_full())
-            elif self.is_over_share(project, size):
-                acknowledge([append], self.full(project))
-            else:
-                sizes[project] = size
-                admitted.append(append)
-        return admitted
-
-    def _look_at_disk(self) -> None:
-        """Deleting takes room too: a disk that is quite full could not even be emptied."""
-        self._is_short_of_disk = self._free_disk() < self._disk_reserve
-
-    def _free_disk(self) -> int:
-        return shutil.disk_usage(self._path.parent).free
-
-    def _disk_full(self) -> DiskFull:
-        kept = f", and {self._disk_reserve} are kept in reserve" if self._disk_reserve else ""
-        return DiskFull(f"the disk has {self._free_disk()} bytes left{kept}")
 
     # --- faults ------------------------------------------------------------------------------------------
 
@@ -321,9 +297,9 @@ class InboxKeeper:
             self._reopen(error)
             return InboxFailing(self._failure)
         if self._file.is_at_quota():
-            return InboxFull(f"the inbox is full: it holds {self.max_bytes} bytes that the store has not taken yet")
+            return self.room.quota_used_up()
         self._release_reserve()
-        full = self._disk_full()
+        full = self.room.disk_full()
         self._fail(full)
         return full
 
@@ -350,17 +326,15 @@ class InboxKeeper:
             logger.warning("the inbox could not be checkpointed: %s", error)
         self._is_rested = True
 
-    def _turn_away(self) -> None:
-        """Whoever came after the last order."""
-        ending = InboxFailing("the server is ending")
+    def _turn_away_the_last(self) -> None:
+        """Whoever came after the order to close."""
+        orders: list[Order] = []
         while not self.orders.empty():
-            match self.orders.get():
-                case Append() as append:
-                    acknowledge([append], ending)
-                case Release(done=done) | Ask(answer=done):
-                    done.set_exception(ending)
-                case Take(batch=batch):
-                    batch.set_result([])
+            orders.append(self.orders.get())
+        turn_away(orders, InboxFailing("the server is ending"))
+        for order in orders:
+            if isinstance(order, Take):
+                order.batch.set_result([])
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,16 @@ def answer(ask: Ask, file: InboxFile) -> None:
         ask.answer.set_exception(error)
 
 
+def turn_away(orders: Sequence[Order], refusal: Exception) -> None:
+    """Those of them that have not been answered yet; but a writer that waits for a batch goes on waiting."""
+    for order in orders:
+        match order:
+            case Append():
+                acknowledge([order], refusal)
+            case Release(done=future) | Ask(answer=future) if not future.done():
+                future.set_exception(refusal)
+
+
 def acknowledge(appends: Sequence[Append], error: Exception | None = None) -> None:
     for loop in {append.loop for append in appends}:
         loop.call_soon_threadsafe(_wake, [append.synced for append in appends if append.loop is loop], error)
