@@ -45,6 +45,8 @@ _REPLICATED = re.compile(r"\bENGINE = Replicated(\w+)\('[^']+', '[^']+'(?:, )?")
 START_SECONDS = 60
 
 CLUSTER_CONFIG = """<clickhouse>
+  <zookeeper><implementation>testkeeper</implementation></zookeeper>
+  <macros><shard>01</shard><replica>one</replica></macros>
   <tcp_port>9000</tcp_port>
   <remote_servers><{name}>{shards}</{name}></remote_servers>
 </clickhouse>

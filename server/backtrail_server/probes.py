@@ -44,6 +44,8 @@ def store_probe(store: Store, *, reserve_bytes: int) -> Probe:
                 reason=f"ClickHouse read damaged bytes since it started ({health.damaged_reads}): check the disk, "
                 "and bring the rows back from a backup",
             )
+        for replica in health.ailing_replicas:
+            yield Finding(part="store", reason=str(replica), stops_work=replica.is_readonly)
         if health.free_bytes < reserve_bytes:
             yield Finding(part="store", reason=room_sentence("the store's disk", health.free_bytes, reserve_bytes))
 

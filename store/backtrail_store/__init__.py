@@ -24,7 +24,7 @@ from backtrail_store.errors import (
     UnknownStoreScheme,
 )
 from backtrail_store.frozen import StoreFile, frozen_files, remove_frozen
-from backtrail_store.health import BrokenPart, StoreHealth, read_health
+from backtrail_store.health import AilingReplica, BrokenPart, StoreHealth, read_health
 from backtrail_store.insert import Batch, insert
 from backtrail_store.keys import SCOPES, ApiKey, KeyTable, Scope
 from backtrail_store.log_reader import LogReader
@@ -41,6 +41,7 @@ from backtrail_store.run_rows import SILENCE_SECONDS
 __all__ = [
     "DEFAULT_PROJECT",
     "SCOPES",
+    "AilingReplica",
     "ApiKey",
     "Batch",
     "BatchRefused",

@@ -1,6 +1,6 @@
 """How the store is: does it answer, is it whole, how much room has it left.
 
-    system.detached_parts, system.errors, system.disks → **health** → readiness → GET /readyz, backtrail-server check
+    system.detached_parts, errors, disks, replicas → **health** → readiness → GET /readyz, backtrail-server check
 
 On a connection of its own, so that long queries of others do not look like a store that is away.
 """
@@ -32,6 +32,23 @@ class BrokenPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AilingReplica:
+    """A copy of a table that takes no rows (`is_readonly`), or is late with those that others took."""
+
+    table: str
+    is_readonly: bool
+    delay_seconds: int
+    waiting: int
+
+    def __str__(self) -> str:
+        if self.is_readonly:
+            return f"{self.table} is read-only on this node: it has lost ClickHouse Keeper"
+        return (
+            f"{self.table} is {self.delay_seconds} s behind other replicas, with {self.waiting} parts to fetch or merge"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreHealth:
     """`damaged_reads` are the engine's own words about bytes it could not believe, None if it never met any."""
 
@@ -39,6 +56,7 @@ class StoreHealth:
     free_bytes: int
     broken_parts: tuple[BrokenPart, ...]
     damaged_reads: str | None
+    ailing_replicas: tuple[AilingReplica, ...] = ()
 
 
 def read_health(clients: ClientPool) -> StoreHealth:
@@ -48,7 +66,14 @@ def read_health(clients: ClientPool) -> StoreHealth:
         broken = [_broken_part(row) for row in client.query(QUERIES["broken_parts"]).named_results()]
         # A server's errors are those of everybody who uses it.
         damaged = _damaged_reads(client) if clients.is_embedded else None
-    return StoreHealth(version=str(version), free_bytes=int(free), broken_parts=tuple(broken), damaged_reads=damaged)
+        replicas = [AilingReplica(**row) for row in client.query(QUERIES["ailing_replicas"]).named_results()]
+    return StoreHealth(
+        version=str(version),
+        free_bytes=int(free),
+        broken_parts=tuple(broken),
+        damaged_reads=damaged,
+        ailing_replicas=tuple(replicas),
+    )
 
 
 def _broken_part(row: dict[str, object]) -> BrokenPart:

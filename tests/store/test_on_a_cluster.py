@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from backtrail_store import RunFilter, Store, open_store
+from backtrail_store.migrations import schema_of
 from tests.clickhouse_http import clickhouse_process
 from tests.factories import TRACE_ID, batch_of, otlp_request, run_span, step_span
 
@@ -65,6 +66,23 @@ def test_questions_may_be_asked_of_several_shards(store: Store) -> None:
         store.reader.find_runs("default", run_filter)
     assert len(store.reader.get_trace_json("default", TRACE_ID.hex())) == 2
     store.learn_prices(since_unix_nano=0)
+
+
+def test_the_engine_makes_the_replicated_tables_and_a_replica_that_takes_no_rows_is_named(server: str) -> None:
+    with open_store(f"{server}/replicated", cluster="main") as store, store._writers.borrow() as client:
+        client.command("CREATE DATABASE replicated", use_database=False)
+        assert store.health().ailing_replicas == ()
+        files = schema_of(store._address).files.values()
+        replicated = [statement for part in files for statement in part if "ENGINE = Replicated" in statement]
+        for statement in replicated:
+            # Written like this it comes to the engine as it is. It has a keeper of its own, but no network between
+            # servers: the tables are made, and stay read-only.
+            client.command(statement.replace("ENGINE = ", "ENGINE="))
+        ailing = store.health().ailing_replicas
+
+    assert len(ailing) == len(replicated)
+    assert {replica.is_readonly for replica in ailing} == {True}
+    assert "spans_local is read-only on this node: it has lost ClickHouse Keeper" in map(str, ailing)
 
 
 def test_a_second_migration_finds_nothing_to_do(store: Store) -> None:
