@@ -13,7 +13,8 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from functools import partial
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
 from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry, Counter
 
@@ -51,6 +52,10 @@ NO_TELEMETRY: TelemetryConfig = {
     "operation_spans": False,
     "auto_configure": False,
 }
+
+
+# For the description of the API, whose pages can then be given one; whether it is good is the gate's to say.
+A_KEY = HTTPBearer(auto_error=False, description="a project's key, or the server's; docs/keys.md says more")
 
 
 def create_app(settings: Settings, tls: Tls | None = None) -> FastAPI:
@@ -148,6 +153,7 @@ def app_living(
         lifespan=lifespan,
         redirect_slashes=False,
         telemetry=NO_TELEMETRY,
+        dependencies=[Depends(A_KEY)],
     )
     if receives:
         app.router.routes.extend(backtrail_ingest.create_router().routes)

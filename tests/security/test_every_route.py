@@ -170,6 +170,19 @@ def test_t29_another_projects_keys_are_answered_as_those_of_a_project_that_nobod
     assert shop.text.replace("shop", "bank") == nobodys.text
 
 
+def test_t29_no_cache_on_the_way_keeps_what_a_key_was_told(keyed: KeyedServer) -> None:
+    for caller, path in (("read", "/api/v1/runs"), ("server", "/metrics"), ("read", "/api/v1/runs/" + "e" * 32)):
+        assert keyed.request(caller, "GET", path).headers["cache-control"] == "no-store"
+    assert "cache-control" not in keyed.request("read", "GET", "/docs").headers
+
+
+def test_t29_the_description_of_the_api_says_that_it_takes_a_key(keyed: KeyedServer) -> None:
+    described = keyed.request("none", "GET", "/openapi.json").json()
+
+    assert described["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
+    assert described["paths"]["/api/v1/runs"]["get"]["security"] == [{"HTTPBearer": []}]
+
+
 def test_t29_refusals_are_counted_for_the_servers_admin(keyed: KeyedServer) -> None:
     counted = 'backtrail_requests_denied_total{reason="MissingKey"} '
 

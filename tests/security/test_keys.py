@@ -343,7 +343,8 @@ def test_t31_keys_are_made_listed_and_revoked_from_the_command_line(
 
         assert "there is no key 'nothing' here" in shell.run("keys", "revoke", "nothing")[1]
         assert "no length of time: write 30m, 12h or 90d" in shell.run(*create, "--expires", "soon")[1]
-        assert "scopes" in shell.run(*create)[1]
+        assert "say what the key is good for" in shell.run(*create)[1]
+        assert "leave --scope out" in shell.run(*create, "--server", "--scope", "read")[1]
         assert "the server: admin  ci" in shell.run(*create, "--server")[1]
         assert "is deleted" in shell.run("projects", "delete", "shop")[0]
         assert "it stays" in shell.run("projects", "delete", "default")[1]

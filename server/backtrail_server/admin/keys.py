@@ -7,7 +7,7 @@ The secret is in the answer to its making and nowhere else.
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints, field_validator
 
 from backtrail_query.errors import NotFound, QueryError
@@ -90,8 +90,8 @@ def list_project_keys(project: Administered, request: Request) -> KeyList:
 
 
 @router.post("/projects/{project}/keys", status_code=201)
-def create_project_key(project: Administered, new: NewProjectKey, request: Request, response: Response) -> CreatedKey:
-    return create(request, response, project.name, new, new.scopes)
+def create_project_key(project: Administered, new: NewProjectKey, request: Request) -> CreatedKey:
+    return create(request, project.name, new, new.scopes)
 
 
 @router.delete("/projects/{project}/keys/{key_id}", responses={409: {"model": Problem}})
@@ -106,9 +106,9 @@ def list_keys(request: Request) -> KeyList:
 
 
 @router.post("/keys", status_code=201)
-def create_server_key(new: NewServerKey, request: Request, response: Response) -> CreatedKey:
+def create_server_key(new: NewServerKey, request: Request) -> CreatedKey:
     """A key that administers the server, and opens no project."""
-    return create(request, response, "", new, ["admin"])
+    return create(request, "", new, ["admin"])
 
 
 @router.delete("/keys/{key_id}", responses={409: {"model": Problem}})
@@ -117,13 +117,12 @@ def revoke_key(key_id: str, request: Request) -> KeyView:
     return revoke(request, key_id, keyring(request).list())
 
 
-def create(request: Request, response: Response, project: str, new: NewServerKey, scopes: list[Scope]) -> CreatedKey:
+def create(request: Request, project: str, new: NewServerKey, scopes: list[Scope]) -> CreatedKey:
     key, secret = keyring(request).create(
         project, name=new.name, scopes=scopes, expires_unix_milli=unix_milli(new.expires_time)
     )
     whose = f"of project {project}" if project else "of the server"
     record(request, f"key {key.id} ({key.prefix}…, {key.name!r}) {whose} created for {' and '.join(key.scopes)}")
-    response.headers["cache-control"] = "no-store"
     return CreatedKey(**key_view(key).model_dump(), key=secret)
 
 

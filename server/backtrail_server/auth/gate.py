@@ -8,8 +8,8 @@ Nothing of a body is read before this is settled. A request that comes through r
 
 from urllib.parse import unquote
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backtrail_server.auth.answers import is_otlp, not_served, refused
 from backtrail_server.auth.browsers import Names, check_content
@@ -49,7 +49,7 @@ class Gate:
             return
         scope["state"]["grant"] = grant
         scope["state"]["project"] = grant.project
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, send if found.access == "open" else unshared(send))
 
     def _grant(self, scope: Scope, found: Found) -> Grant:
         """Raises AccessRefused."""
@@ -64,6 +64,17 @@ class Gate:
         if not is_otlp(scope["path"]):  # whose receiver says better what it takes
             check_content(scope["method"], headers)
         return grant
+
+
+def unshared(send: Send) -> Send:
+    """What one key was told, a cache on the way must not tell another: not all of them know our headers."""
+
+    async def send_uncached(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).setdefault("cache-control", "no-store")
+        await send(message)
+
+    return send_uncached
 
 
 def who(keyring: KeyRing, headers: Headers, access: Access) -> Grant:

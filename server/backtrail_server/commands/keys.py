@@ -10,6 +10,7 @@ import sys
 from argparse import ArgumentTypeError, Namespace
 from datetime import UTC, datetime, timedelta
 
+from backtrail_server.errors import CommandFailed
 from backtrail_server.flags import Commands, add_action
 from backtrail_server.settings import Settings
 from backtrail_store import DEFAULT_PROJECT, SCOPES
@@ -43,6 +44,10 @@ def duration(text: str) -> timedelta:
 async def create(settings: Settings, options: Namespace) -> None:
     from backtrail_server.control import ask, control_client, path_of
 
+    if not (options.server or options.scope):
+        raise CommandFailed("say what the key is good for: --scope ingest, --scope read, --scope admin, or --server")
+    if options.server and options.scope:
+        raise CommandFailed("a key of the server administers it and nothing else: leave --scope out")
     expires = (datetime.now(UTC) + options.expires).isoformat() if options.expires else None
     new: dict[str, object] = {"name": options.name, "expires_time": expires}
     if options.server:
