@@ -56,6 +56,7 @@ class Checkup(BaseModel):
     folder: Folder
     store: str
     keys: int | None  # those that are good now; None if the store does not say
+    tls: bool
     inbox: InboxCheck | None  # None while it does not answer
     max_inbox_bytes: int
 
@@ -79,6 +80,7 @@ async def look(
         ),
         store=without_password(settings.store_dsn),
         keys=None if keyring is None else keyring.count_good(),
+        tls=bool(settings.tls_cert),
         inbox=seen,
         max_inbox_bytes=settings.inbox_bytes,
     )
@@ -122,8 +124,9 @@ def lines(checkup: Checkup) -> Iterator[str]:
         yield (
             f"keys: {checkup.keys} good ones"
             if checkup.keys
-            else "keys: none, so it serves loopback only, and everybody there"
+            else "keys: none, so all on this computer may do everything"
         )
+    yield "TLS: on both ports" if checkup.tls else "TLS: none; a key sent from another computer can be read on its way"
     if inbox is not None:
         waiting = in_words(inbox.waiting_spans, inbox.waiting_log_records)
         used = f"{in_bytes(inbox.used_bytes)} of {in_bytes(checkup.max_inbox_bytes)}"

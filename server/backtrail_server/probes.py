@@ -88,7 +88,7 @@ def inbox_probe(inbox: Inbox, ledger: Ledger, *, path: Path, max_bytes: int) -> 
     return probe
 
 
-def writer_probe(writer: Writer, inbox: Inbox) -> Probe:
+def writer_probe(writer: Writer, inbox: Inbox, *, stuck_seconds: int = STUCK_SECONDS) -> Probe:
     """Spans that waited in the file before this process began have waited since then."""
     began = time.time_ns()
 
@@ -99,7 +99,7 @@ def writer_probe(writer: Writer, inbox: Inbox) -> Probe:
         if oldest is None:
             return
         waited = (time.time_ns() - max(oldest, began)) // SECOND
-        if waited > STUCK_SECONDS:
+        if waited > stuck_seconds:
             yield Finding(
                 part="writer",
                 reason=f"what arrived {waited} s ago is not readable yet: the store is stuck, or too slow",

@@ -55,8 +55,9 @@ def test_check_says_what_is_there(tmp_path: Path) -> None:
 
     assert report[0].startswith("backtrail-server 0.")
     assert re.fullmatch(r"chDB \S+, ClickHouse \S+, SQLite 3\.\S+", report[1])
-    assert re.fullmatch(rf"data folder {tmp_path}(, \S+)?, .* free", report[-7])
-    assert report[-6] == f"store chdb://{tmp_path}/clickhouse"
+    assert re.fullmatch(rf"data folder {tmp_path}(, \S+)?, .* free", report[-8])
+    assert report[-7] == f"store chdb://{tmp_path}/clickhouse"
+    assert report[-6].startswith("TLS: none")
     assert report[-5].startswith("inbox: 1 spans waiting in 1 requests, ")
     assert report[-4:] == [
         "quarantine: 1 spans in 1 requests",

@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import os
+import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -12,10 +14,12 @@ from pathlib import Path
 import httpx
 from prometheus_client import CollectorRegistry
 
-from backtrail_ingest import Ledger, open_inbox
+from backtrail_ingest import Ledger, Writer, open_inbox
+from backtrail_server.probes import writer_probe
 from backtrail_server.readiness import Finding, Readiness
+from backtrail_store import Batch
 from tests.clickhouse_http import clickhouse_listening
-from tests.factories import TRACE_ID, otlp_request, plain_span
+from tests.factories import TRACE_ID, otlp_request, plain_span, span_id
 from tests.ingest.conftest import envelope_of
 from tests.serving import RunningServer, running_server
 
@@ -113,6 +117,42 @@ def test_t5_a_disk_without_room_is_not_ready_and_says_why_as_the_refused_export_
     assert f"the disk of {tmp_path} has " in answer.json()["detail"]
     assert "no spans are taken" in answer.json()["detail"]
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+
+
+def test_an_inbox_that_is_nearly_full_is_not_ready(engine_folder: Path, tmp_path: Path) -> None:
+    note = random.Random(1).randbytes(400_000).hex()
+    with ExitStack() as stack:
+        with clickhouse_listening(engine_folder) as address:
+            env = os.environ | {"BACKTRAIL_INBOX_BYTES": str(1 << 20)}
+            server = stack.enter_context(running_server(tmp_path, "--store", f"{address}/nearly_full", env=env))
+        for number in range(40):
+            span = plain_span(id_=span_id(number + 1), attributes={"note": note[number * 20_000 :][:20_000]})
+            body = otlp_request(span).SerializeToString()
+            if httpx.post(f"{server.url}/v1/traces", content=body, headers=PROTOBUF).status_code == 503:
+                break
+
+        found = {part: reason for part, stops_work, reason in reasons(server) if stops_work}
+
+    assert set(found) == {"store", "writer", "inbox"}
+    assert "of the 1048576 bytes it may (BACKTRAIL_INBOX_BYTES)" in found["inbox"]
+
+
+async def test_what_waits_longer_than_it_should_means_a_writer_that_is_stuck(tmp_path: Path) -> None:
+    class TakesNothing:
+        def insert(self, batch: Batch) -> None:
+            raise AssertionError("the writer was not started")
+
+    with open_inbox(tmp_path / "inbox.sqlite", max_bytes=1 << 20, ledger=Ledger(CollectorRegistry())) as inbox:
+        probe = writer_probe(Writer(inbox, TakesNothing()), inbox, stuck_seconds=-1)
+        assert list(probe()) == []
+
+        await inbox.append(envelope_of(plain_span()))
+
+        [finding] = probe()
+        assert finding.stops_work
+        assert re.fullmatch(
+            r"what arrived \d+ s ago is not readable yet: the store is stuck, or too slow", finding.reason
+        )
 
 
 def test_t9_a_quarantined_request_degrades_but_stops_nothing(tmp_path: Path) -> None:
