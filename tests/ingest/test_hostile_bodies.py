@@ -82,7 +82,7 @@ def zeros(size: int, encoding: str) -> bytes:
 @pytest.mark.parametrize("content_type", [PROTOBUF, "application/json"])
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
 def test_t14_a_bomb_is_refused_before_it_takes_memory(server: RunningServer, encoding: str, content_type: str) -> None:
-    bomb = zeros(512 * MIB, encoding)
+    bomb = zeros(160 * MIB, encoding)
     post(server, b"", encoding)
     memory = Memory(server.process.pid)
 
@@ -99,7 +99,7 @@ def test_t14_a_bomb_over_grpc_is_refused_before_it_takes_memory(server: RunningS
         call(b"", timeout=20)
         memory = Memory(server.process.pid)
         with pytest.raises(grpc.RpcError) as caught:
-            call(bytes(256 * MIB), compression=grpc.Compression.Gzip, timeout=60)
+            call(bytes(128 * MIB), compression=grpc.Compression.Gzip, timeout=60)
 
     assert isinstance(caught.value, grpc.Call)
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -16,12 +16,14 @@ from fastapi import FastAPI, Request
 from starlette.responses import PlainTextResponse, Response
 
 from backtrail_server import patience
+from backtrail_server.open_files import allow_connections
 from backtrail_server.process import Server, new_loop, web_config
 from tests.factories import otlp_request, plain_span
 from tests.ingest.conftest import until
 from tests.serving import running_server
 
 LARGE = 64 << 20
+IDLE = 2000
 HEAD = b"POST /length HTTP/1.1\r\nhost: x\r\n"
 PROTOBUF = {"content-type": "application/x-protobuf"}
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -195,11 +197,13 @@ def test_t27_a_connection_too_many_is_told_to_come_again() -> None:
 
 
 def test_t27_two_thousand_idle_connections_leave_others_unaffected(tmp_path: Path) -> None:
+    if allow_connections(2 * IDLE) < 2 * IDLE:
+        pytest.skip("this system allows a process too few open files")
     body = otlp_request(plain_span()).SerializeToString()
     with running_server(tmp_path / "data") as server, ExitStack() as idle:
         for target in (server.url.removeprefix("http://"), server.grpc_target):
             host, _, port = target.rpartition(":")
-            for _ in range(2000):
+            for _ in range(IDLE):
                 idle.enter_context(socket.create_connection((host, int(port)), timeout=20))
 
         for _ in range(20):
