@@ -23,7 +23,7 @@ import backtrail_query
 import backtrail_query.errors
 from backtrail_ingest import Admission, GrpcReceiver, Inbox, Ledger, Limits, open_inbox, running_writer
 from backtrail_query.routes import health
-from backtrail_server import admin
+from backtrail_server import admin, faults
 from backtrail_server.auth.browsers import Names, is_loopback
 from backtrail_server.auth.exposure import check_exposure
 from backtrail_server.auth.gate import Gate
@@ -161,6 +161,7 @@ def app_living(
     app.include_router(backtrail_query.create_router() if answers else health.router)
     app.include_router(readyz_router)
     backtrail_query.errors.install(app)
+    faults.install(app, retry_after=settings.retry_after)
     app.add_middleware(Gate, routes=Routes(app), names=names_of(settings))
     app.add_middleware(Cors, origins=settings.origins)  # around the gate, whose refusals a page may read too
     return app
