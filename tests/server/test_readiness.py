@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from prometheus_client import CollectorRegistry
@@ -18,6 +19,7 @@ from backtrail_ingest import Ledger, Writer, open_inbox
 from backtrail_server.probes import writer_probe
 from backtrail_server.readiness import Finding, Readiness
 from backtrail_store import Batch
+from tests.bad_network import bad_network
 from tests.clickhouse_http import clickhouse_listening
 from tests.factories import TRACE_ID, otlp_request, plain_span, span_id
 from tests.ingest.conftest import envelope_of
@@ -218,3 +220,20 @@ def test_t8_a_store_that_is_away_is_not_ready(engine_folder: Path, tmp_path: Pat
 
     assert answer.status_code == 503
     assert answer.json()["detail"].startswith("the store cannot be asked: ")
+
+
+def test_t8_a_store_that_takes_questions_and_gives_no_answer_does_not_hold_up_readyz(
+    engine_folder: Path, tmp_path: Path
+) -> None:
+    with clickhouse_listening(engine_folder) as address:
+        listener = urlsplit(address)
+        with bad_network(str(listener.hostname), listener.port or 0) as network:
+            store = f"clickhouse://127.0.0.1:{network.port}/hanging?read_timeout=600"
+            with running_server(tmp_path, "--store", store) as server:
+                network.become("half-open")
+
+                answer = httpx.get(f"{server.url}/readyz", timeout=60)
+                server.kill()
+
+    assert answer.status_code == 503
+    assert "the store has not answered for" in answer.json()["detail"]
