@@ -14,6 +14,7 @@ import base64
 import gzip
 import json
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -168,10 +169,12 @@ def quoted(text: str) -> str:
 
 
 @contextmanager
-def listening(port: int, kind: type[Handler], **attributes: str) -> Iterator[str]:
+def listening(port: int, kind: type[Handler], *, tls: ssl.SSLContext | None = None, **attributes: str) -> Iterator[str]:
     """The address of a server whose handlers are of this kind and have these attributes, without a database."""
     handler: Any = type("EngineHandler", (kind,), attributes)
     with Server(("127.0.0.1", port), handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         password = attributes.get("password", "")
         yield f"clickhouse://default:{password}@127.0.0.1:{server.server_address[1]}"
@@ -180,9 +183,11 @@ def listening(port: int, kind: type[Handler], **attributes: str) -> Iterator[str
 
 
 @contextmanager
-def clickhouse_listening(engine: Path, kind: type[Handler] = Handler, *, password: str = "") -> Iterator[str]:
+def clickhouse_listening(
+    engine: Path, kind: type[Handler] = Handler, *, password: str = "", tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
     """The address to open a store at, answered by this process, which may have the engine's folder open otherwise."""
-    with listening(0, kind, engine=str(engine), password=password) as address:
+    with listening(0, kind, tls=tls, engine=str(engine), password=password) as address:
         yield address
 
 

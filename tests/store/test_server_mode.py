@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import trustme
 
 from backtrail_store import Batch, BatchRefused, RunFilter, Store, StoreError, StoreUnavailable, open_store
 from tests.clickhouse_http import Handler, clickhouse_listening
@@ -215,3 +217,17 @@ def test_a_password_is_in_no_error_and_in_no_log(engine_folder: Path, caplog: py
 
     assert "geheim" not in str(refused.value) + str(quoted.value) + repr(store._address)
     assert "geheim" not in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")  # the driver has it ignored, and pytest undoes that
+def test_tls_is_spoken_with_who_can_show_who_it_is(server_store: Store, engine_folder: Path, tmp_path: Path) -> None:
+    authority, ca_cert = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(ca_cert)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    with clickhouse_listening(engine_folder, tls=tls) as address:
+        for known in (f"secure=true&ca_cert={ca_cert}", "secure=true&verify=false"):
+            with open_store(f"{address}/{DATABASE}?{known}") as store:
+                assert store.reader.find_runs("default", RunFilter()) == []
+        with pytest.raises(StoreUnavailable, match="certificate"), open_store(f"{address}/x?secure=true"):
+            pass
