@@ -2,7 +2,10 @@
 
 import errno
 import os
+import re
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import httpx
@@ -12,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from backtrail_ingest import Ledger
 from backtrail_ingest.inbox_file import InboxFile
-from tests.factories import otlp_request, plain_span, span_id
+from tests.factories import TRACE_ID, otlp_request, plain_span, span_id
 from tests.faults.faulty import Life, Lives, lives_on, numbered, numbers_of
 from tests.ingest.conftest import InboxFolder, until
 from tests.serving import RunningServer, running_server
@@ -130,8 +133,43 @@ def test_t4_while_the_disk_fails_a_server_answers_503_and_stays_up(disk: Path, t
 
 
 def post(server: RunningServer, number: int) -> httpx.Response:
-    body = otlp_request(plain_span(id_=span_id(number))).SerializeToString()
+    payload = {"gen_ai.tool.call.result": f"result {number}"}
+    body = otlp_request(plain_span(id_=span_id(number), attributes=payload)).SerializeToString()
     return httpx.post(f"{server.url}/v1/traces", content=body, headers={"content-type": "application/x-protobuf"})
+
+
+SYNCED = re.compile(r"f(?:data)?sync\(\d+<([^>]*)>")
+
+
+def test_t3_what_has_left_the_inbox_is_in_files_that_were_synced(tmp_path: Path) -> None:
+    """A power cut takes every file of a part that was not synced: here they are deleted."""
+    log = tmp_path / "synced"
+    strace = ["strace", "-D", "-f", "-qq", "-y", "-e", "trace=fsync,fdatasync", "-o", str(log)]
+    if not shutil.which("strace") or subprocess.run([*strace, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("strace is missing, or may not attach")
+    with running_server(tmp_path / "data", inside=strace) as server:
+        for number in range(1, 4):
+            assert post(server, number).status_code == 200
+            until(lambda n=number: f"spans_stored_total {n}.0" in httpx.get(f"{server.url}/metrics").text)  # type: ignore[misc]
+        server.kill()
+
+    synced = {final_path(found[1]) for line in log.read_text().splitlines() if (found := SYNCED.search(line))}
+    parts = {path.parent for path in (tmp_path / "data" / "clickhouse").rglob("checksums.txt")}
+    files = [file for part in parts for file in part.iterdir() if file.is_file()]
+    lost = [file for file in files if str(file) not in synced]
+    assert len(files) - len(lost) > 20
+    for file in lost:
+        file.unlink()
+
+    with running_server(tmp_path / "data") as server:
+        spans = httpx.get(f"{server.url}/api/v1/traces/{TRACE_ID.hex()}").json()["spans"]
+        assert {int(span["span_id"], 16) for span in spans} == {1, 2, 3}
+        assert {span["attributes"]["gen_ai.tool.call.result"] for span in spans} == {f"result {n}" for n in range(1, 4)}
+
+
+def final_path(path: str) -> str:
+    """A part is written under a temporary name."""
+    return re.sub(r"/tmp_(?:insert|merge|mut)_", "/", path)
 
 
 def test_t3_after_a_power_cut_at_any_acknowledgement_everything_acknowledged_is_there(

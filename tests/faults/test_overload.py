@@ -20,7 +20,7 @@ MIB = 1 << 20
 IN_FLIGHT = 4 * MIB
 NOISY_SENDERS = 20
 NOISY_BODY = 2 * MIB  # together ten times what may be in flight
-MOST_MEMORY = 700 * MIB
+MOST_MEMORY = 1536 * MIB  # with 256 MiB of what waits, and the engine at work
 
 
 @dataclass

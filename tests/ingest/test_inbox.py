@@ -21,7 +21,7 @@ from tests.ingest.conftest import InboxFolder, envelope_of, until
 MIB = 1 << 20
 
 
-async def test_the_acknowledging_connection_syncs_every_commit(inbox_folder: InboxFolder) -> None:
+async def test_t3_the_acknowledging_connection_syncs_every_commit(inbox_folder: InboxFolder) -> None:
     with inbox_folder.opened() as inbox:
         names = ("journal_mode", "synchronous", "page_size", "max_page_count")
         values = inbox.ask(lambda file: [file.pragma(name) for name in names])
