@@ -15,7 +15,8 @@ import pytest
 
 from backtrail_server.backup.restore import restore
 from backtrail_server.errors import CommandFailed
-from backtrail_store import schema_files
+from backtrail_store import NotEmbedded, Store, schema_files
+from backtrail_store.address import parse_address
 from tests.factories import otlp_request, plain_span, run_span, span_id
 from tests.faults.test_kills import PROTOBUF, Sender
 from tests.ingest.conftest import until
@@ -163,3 +164,10 @@ def test_a_file_that_cannot_be_written_is_one_sentence(backup: Path, tmp_path: P
     assert (
         done.stderr == f"backtrail-server: {tmp_path}/no/folder.tar could not be written: No such file or directory\n"
     )
+
+
+def test_for_a_clickhouse_server_its_own_tool_is_named() -> None:
+    store = Store(parse_address("clickhouse://db/traces"))
+
+    with pytest.raises(NotEmbedded, match="BACKUP DATABASE traces TO"), store.frozen():
+        pass
