@@ -226,14 +226,28 @@ def store_away(store: Store, body: bytes, project: str) -> None:
 projects = (f"project {n}" for n in itertools.count())
 
 
-@settings(
+UNHURRIED = settings(
     max_examples=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each example is an insert: making it smaller takes minutes
 )
+
+
+@UNHURRIED
 @given(REQUESTS.map(with_ids))
 def test_t18_otlp_of_every_shape_comes_back_in_value_and_type(store: Store, request: ExportTraceServiceRequest) -> None:
+    check_round_trip(store, request)
+
+
+@pytest.mark.nightly
+@settings(UNHURRIED, max_examples=1000)
+@given(REQUESTS.map(with_ids))
+def test_t18_a_thousand_requests_of_every_shape_come_back(store: Store, request: ExportTraceServiceRequest) -> None:
+    check_round_trip(store, request)
+
+
+def check_round_trip(store: Store, request: ExportTraceServiceRequest) -> None:
     project = next(projects)
 
     store_away(store, request.SerializeToString(), project)

@@ -29,7 +29,8 @@ CREATE OR REPLACE FUNCTION backtrail_is_payload AS (attribute) -> tupleElement(a
   'backtrail.step.input', 'backtrail.step.result', 'backtrail.step.error', 'backtrail.step.deltas',
   'backtrail.attempt.error', 'backtrail.step.stream',
   'backtrail.state.deltas', 'backtrail.checkpoint.values', 'backtrail.checkpoint.extra', 'backtrail.effect.value')
-  OR length(tupleElement(tupleElement(attribute, 'value'), 'string_value')) > 1024 OR length(tupleElement(tupleElement(attribute, 'value'), 'json_value')) > 1024;
+  OR length(tupleElement(tupleElement(attribute, 'value'), 'string_value')) > 1024 OR length(tupleElement(tupleElement(attribute, 'value'), 'json_value')) > 1024
+  OR length(tupleElement(tupleElement(attribute, 'value'), 'bytes_value')) > 1024 OR length(tupleElement(tupleElement(attribute, 'value'), 'array_value_values_string_value')) > 64;
 
 -- A chat history is a JSON list whose messages begin with their role. A quote inside a JSON string is escaped, so
 -- `,{"role"` can stand only between messages, and cutting there is undone exactly by joining: the text comes back
