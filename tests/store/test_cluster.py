@@ -1,13 +1,14 @@
 """The schema's statements as a cluster needs them."""
 
 import re
+from pathlib import Path
 
 import chdb
 import pytest
 
 from backtrail_store import StoreError, parse_address, print_schema
 from backtrail_store.cluster import ClusterSchema
-from backtrail_store.migrations import Schema
+from backtrail_store.migrations import Schema, statements
 
 DSN = "clickhouse://u:geheim@h/trail?cluster=main"
 SPLIT = {"spans", "contents", "logs"}
@@ -138,3 +139,14 @@ def test_the_printed_script_holds_everything_but_the_password(dsn: str) -> None:
     assert "USER 'u' PASSWORD '***' DB 'trail'" in script
     for name in Schema(parse_address(dsn)).files:
         assert f"INSERT INTO schema_migrations (name) VALUES ('{name}');" in script
+
+
+def test_clickhouse_reads_the_rights_that_the_documentation_gives() -> None:
+    connection = chdb.connect(":memory:")  # type: ignore[no-untyped-call]
+    page = (Path(__file__).parents[2] / "docs/clickhouse.md").read_text()
+
+    grants = [part for block in re.findall(r"```sql\n(.*?)```", page, re.DOTALL) for part in statements(block)]
+
+    assert len(grants) > 10
+    for grant in grants:
+        assert connection.query(f"EXPLAIN AST {grant}")
