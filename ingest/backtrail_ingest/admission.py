@@ -9,11 +9,12 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from functools import partial
 
+from backtrail_ingest.apart import Apart
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import Failed, Overloaded, Refusal, RequestTooLarge, ShareUsedUp
 from backtrail_ingest.flatten import rewrite
@@ -23,14 +24,12 @@ from backtrail_ingest.inspection import inspect
 from backtrail_ingest.ledger import Ledger
 from backtrail_ingest.limits import DEFAULT_LIMITS, Limits
 from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
+from backtrail_ingest.pieces import PIECE_BYTES
 from backtrail_ingest.shares import Shares, is_too_much
 from backtrail_ingest.signals import LOGS, TRACES, Signal
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 REMEMBERED_REQUESTS = 8192
-LARGE = 4 << 20  # bytes that take some milliseconds to be packed and hashed
+LARGE = PIECE_BYTES  # more than that is looked at, packed and hashed for long enough to be noticed
 INSPECTIONS = {TRACES: (inspect, rewrite), LOGS: (inspect_logs, rewrite_logs)}
 
 logger = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ class Admission:
         self._inbox = inbox
         self._in_flight = Shares()
         self._turn = asyncio.Lock()
-        self._apart = asyncio.Lock()
+        self.apart = Apart()
         self._seen: OrderedDict[tuple[str, str, bytes], None] = OrderedDict()
 
     @contextmanager
@@ -100,11 +99,14 @@ class Admission:
     async def receive(self, project: str, body: bytes, signal: Signal = TRACES) -> Receipt:
         """Returns when every span or log record that the receipt does not name is safe on disk."""
         inspect, rewrite = INSPECTIONS[signal]
-        async with self._turn:  # one between two looks at the sockets: whoever is refused hears it in between
-            await asyncio.sleep(0)
-            request = inspect(body, self.limits)
+        if len(body) > LARGE:
+            request = await self.apart.looking.run(project, inspect, body, self.limits)
+        else:
+            async with self._turn:  # one between two looks at the sockets: whoever is refused hears it in between
+                await asyncio.sleep(0)
+                request = inspect(body, self.limits)
         if request is None:
-            request = await self.apart(rewrite, body, self.limits)
+            request = await self.apart.lane(len(body)).run(project, rewrite, body, self.limits)
         if request.item_count:
             envelope = await self._wrap(request, project)
             if self._is_repeated(envelope):
@@ -119,13 +121,9 @@ class Admission:
     async def _wrap(self, request: InspectedRequest, project: str) -> Envelope:
         received = time.time_ns()
         if len(request.body) > LARGE:
-            return await self.apart(Envelope.around, request, project=project, received_unix_nano=received)
+            around = partial(Envelope.around, request, project=project, received_unix_nano=received)
+            return await self.apart.looking.run(project, around)
         return Envelope.around(request, project=project, received_unix_nano=received)
-
-    async def apart(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """In a thread, because others are waiting, and one at a time, because each takes memory."""
-        async with self._apart:
-            return await asyncio.to_thread(work, *args, **kwargs)
 
     def _is_repeated(self, envelope: Envelope) -> bool:
         key = (envelope.project, envelope.signal.name, envelope.digest)

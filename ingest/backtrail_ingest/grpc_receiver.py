@@ -5,6 +5,7 @@
 Other services (metrics, profiles) are UNIMPLEMENTED, so their clients drop without trying again.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -39,10 +40,17 @@ class ExportService:
         self._signal = signal
         self._admission = admission
         self._reading = reading
+        self._answering: set[asyncio.Task[bytes | Abort]] = set()
 
     async def export(self, _: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
-        """A unary call, taken as a stream of one message: a stream's message is received when it is asked for."""
-        answer = await self._answer(context)
+        """A unary call, taken as a stream of one message: a stream's message is received when it is asked for.
+
+        A client that goes away does not end the work on what it sent: a thread would go on with it, uncounted.
+        """
+        answering = asyncio.create_task(self._answer(context))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+        answer = await asyncio.shield(answering)
         if not isinstance(answer, bytes):
             # Not while the refusal is handled: the abort's traceback would keep it, and with it the message.
             await context.abort(*answer)

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from backtrail_ingest.admission import Admission, Room
+from backtrail_ingest.apart import Apart
 from backtrail_ingest.decompression import DECODERS, decompress
 from backtrail_ingest.errors import Disconnected, Overloaded, Refusal, UnsupportedEncoding
 from backtrail_ingest.lingering import LingeringResponse
@@ -51,7 +52,7 @@ async def export(signal: Signal, request: Request) -> Response:
             content_type = check_content_type(request)
             body = await read_body(request, room)
             if content_type == JSON:
-                body = await convert(signal, body, admission)
+                body = await convert(signal, body, admission.apart, project)
             receipt = await admission.receive(project, body, signal)
     except Refusal as refusal:
         answer = refuse(request, refusal, retry_after=admission.retry_after)
@@ -62,10 +63,10 @@ async def export(signal: Signal, request: Request) -> Response:
     return Response(response.SerializeToString(), media_type=PROTOBUF)
 
 
-async def convert(signal: Signal, body: bytes, admission: Admission) -> bytes:
+async def convert(signal: Signal, body: bytes, apart: Apart, project: str) -> bytes:
     if len(body) <= SMALL_JSON:
         return to_protobuf(signal.request, body)
-    return await admission.apart(to_protobuf, signal.request, body)
+    return await apart.lane(len(body)).run(project, to_protobuf, signal.request, body)
 
 
 async def refuse_path(request: Request) -> Response:

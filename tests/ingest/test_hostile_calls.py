@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import struct
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from backtrail_ingest import Admission, GrpcReceiver, Ledger, admission, grpc_reading
 from backtrail_ingest.grpc_receiver import calling_project
+from backtrail_ingest.inspected import InspectedRequest
 from backtrail_ingest.signals import TRACES
 from tests.factories import otlp_request, plain_span
 from tests.ingest.conftest import InboxFolder
@@ -229,6 +231,32 @@ async def test_t28_who_finds_no_place_is_told_to_come_again(
 
     assert refusal.code() == grpc.StatusCode.UNAVAILABLE
     assert retry_seconds(refusal) == 2
+
+
+async def test_t28_what_a_client_gave_up_waiting_for_still_counts_until_it_is_done(
+    inbox_folder: InboxFolder, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or whoever gives up soon and comes again could fill the memory with bodies, and the threads with work."""
+    may_end = threading.Event()
+
+    def rewrite(*_: object) -> InspectedRequest:
+        assert may_end.wait(60)
+        return InspectedRequest(body=BODY, item_count=1)
+
+    monkeypatch.setitem(admission.INSPECTIONS, TRACES, (lambda *_: None, rewrite))
+
+    def answers(target: str) -> list[grpc.StatusCode]:
+        body = bytes(LIMIT * 2 // 3)
+        with grpc.insecure_channel(target) as channel:
+            impatient = channel.unary_unary(EXPORT, bytes, bytes).future(body, timeout=1)
+            codes = [impatient.code(), refusal_of(channel, body).code()]
+            may_end.set()
+            return codes
+
+    async with receiving(inbox_folder, ledger) as target:
+        codes = await asyncio.to_thread(answers, target)
+
+    assert codes == [grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE]
 
 
 async def test_a_fault_of_ours_is_unavailable_and_never_unknown(
