@@ -78,7 +78,7 @@ def test_t1_after_kills_under_load_every_acknowledged_span_is_there_once(tmp_pat
         senders += round_
 
     assert_read_once(tmp_path / "data", senders)
-    assert sum(len(sender.acknowledged) for sender in senders) > 1000 * rounds
+    assert sum(len(sender.acknowledged) for sender in senders) > 100 * rounds
 
 
 def test_t12_a_stop_under_load_is_orderly_and_loses_nothing(tmp_path: Path) -> None:
