@@ -42,23 +42,38 @@ class Backlog:
     def choose(self, arriving: Sequence[Entry], *, max_bytes: int) -> Choice:
         """Entries for one batch; to be called inside the transaction that adds `arriving` to the file."""
         if self._in_flight is not None and self._unread_from is not None:
-            _, last_id = self._in_flight
-            if self._unread_from <= last_id:
-                return self._read(self._unread_from, last_id, max_bytes=None)
+            _, last_in_flight = self._in_flight
+            if self._unread_from <= last_in_flight:
+                return self._read_in_flight(self._unread_from, last_in_flight, arriving, max_bytes=max_bytes)
         in_memory = merge(self._held, sorted(filter(self._is_before_unread, arriving), key=by_id), key=by_id)
         entries = _first_bytes(in_memory, max_bytes)
         if entries:
             return Choice(entries, [], entries[-1].id)
         if self._unread_from is None:
             return Choice()
-        last_id = max([self._last_id, *(entry.id for entry in arriving)])
-        return self._read(self._unread_from, last_id, max_bytes=max_bytes)
+        return self._read(self._unread_from, self._end(arriving), max_bytes=max_bytes)
+
+    def _end(self, arriving: Sequence[Entry]) -> int:
+        return max([self._last_id, *(entry.id for entry in arriving)])
+
+    def _read_in_flight(self, first_id: int, last_id: int, arriving: Sequence[Entry], *, max_bytes: int) -> Choice:
+        """The same batch as before the restart; the one behind it, if all of that one is damaged."""
+        batch = self._read(first_id, last_id, max_bytes=None)
+        if batch.entries:
+            return batch
+        behind = self._read(last_id + 1, self._end(arriving), max_bytes=max_bytes)
+        return Choice(behind.entries, batch.damaged + behind.damaged, behind.last_id)
 
     def _read(self, first_id: int, last_id: int, *, max_bytes: int | None) -> Choice:
-        rows = list(self._file.read(first_id, last_id, max_bytes=max_bytes))
-        entries = [row for row in rows if isinstance(row, Entry)]
-        damaged = [row for row in rows if isinstance(row, Damaged)]
-        return Choice(entries, damaged, rows[-1].id if rows else last_id)
+        """Past what is damaged, until there is something for the writer: nobody comes to wake it again."""
+        damaged: list[Damaged] = []
+        while True:
+            rows = list(self._file.read(first_id, last_id, max_bytes=max_bytes))
+            damaged += [row for row in rows if isinstance(row, Damaged)]
+            entries = [row for row in rows if isinstance(row, Entry)]
+            if entries or not rows:
+                return Choice(entries, damaged, rows[-1].id if rows else last_id)
+            first_id = rows[-1].id + 1
 
     def settle(self, arriving: Sequence[Entry], choice: Choice) -> None:
         """The transaction is on disk: forget what was handed out, hold what came in."""

@@ -63,7 +63,11 @@ class Envelope:
         packed: bytes,
     ) -> Self | None:
         """The envelope as it was received; None if what lies on disk no longer has the digest it came with."""
-        if sha256(packed).digest() != digest or not 0 <= size <= MOST_PACKED * len(packed):
+        if sha256(packed).digest() != digest or not 0 <= size <= MOST_PACKED * len(packed) or received_unix_nano < 0:
+            return None
+        try:
+            request = lz4.block.decompress(packed, uncompressed_size=size)
+        except lz4.block.LZ4BlockError:  # the digest does not cover the size
             return None
         return cls(
             project=project,
@@ -72,7 +76,7 @@ class Envelope:
             item_count=item_count,
             digest=digest,
             packed=packed,
-            request=lz4.block.decompress(packed, uncompressed_size=size),
+            request=request,
         )
 
     @property

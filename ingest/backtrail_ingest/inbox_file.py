@@ -43,6 +43,7 @@ READ = """
 SELECT id, project, received_unix_nano, item_count, sha256, size, packed, signal
 FROM inbox WHERE id BETWEEN ? AND ? ORDER BY id
 """
+TOTALS = "SELECT signal, project, item_count, size FROM inbox WHERE id BETWEEN ? AND ?"
 READ_QUARANTINED = """
 SELECT id, project, received_unix_nano, item_count, sha256, size, packed, signal FROM quarantine WHERE id = ?
 """
@@ -157,6 +158,15 @@ class InboxFile:
                 if max_bytes is not None and total > max_bytes and total > size:
                     return
                 yield entry_of(*row)
+
+    def totals(self, first_id: int, last_id: int) -> tuple[Counter[Signal], Counter[str]]:
+        """What waits there: how many items of each signal, and how many bytes of each project."""
+        items: Counter[Signal] = Counter()
+        sizes: Counter[str] = Counter()
+        for signal, project, count, size in self._connection.execute(TOTALS, (first_id, last_id)):
+            items[SIGNALS.get(signal, TRACES)] += count
+            sizes[project] += size
+        return items, sizes
 
     def write_something(self) -> None:
         """A page that says what it said before."""

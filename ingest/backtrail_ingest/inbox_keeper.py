@@ -14,7 +14,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -41,6 +41,7 @@ from backtrail_ingest.inbox_repair import finish_repair, is_damage, repair
 from backtrail_ingest.inbox_room import InboxRoom
 from backtrail_ingest.inbox_rows import Damaged, Entry, items_of, sizes_of
 from backtrail_ingest.ledger import Ledger
+from backtrail_ingest.signals import Signal
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +132,7 @@ class InboxKeeper:
             with file.transaction():
                 file.delete_each(self._doubtful)
             self._doubtful.clear()
+        self._look_for_owed(file)
         in_flight = file.in_flight()
         reached = max(handed_out, in_flight[1] if in_flight else 0)
         self._order = FairOrder(reached=reached, last_ids=file.last_ids())
@@ -138,6 +140,13 @@ class InboxKeeper:
         self.room.read(file)
         self._counts = file.counts()
         self._file = file
+
+    def _look_for_owed(self, file: InboxFile) -> None:
+        """A write that failed may be on disk all the same: then this is in the books before they are compared."""
+        for place, order in enumerate(self._owed):
+            items, sizes = file.totals(order.first_id, order.last_id)
+            self._book(order, order.items - items)
+            self._owed[place] = replace(order, items=items, sizes=sizes)
 
     def _repair(self, error: Exception) -> None:
         aside = repair(self._path, max_bytes=self._max_bytes)
@@ -269,11 +278,7 @@ class InboxKeeper:
         """The transaction is on disk: so it is in the books."""
         for order in self._owed:
             self.room.shares.remove_all(order.sizes)
-            match order:
-                case Delete():
-                    self._ledger.stored(order.items)
-                case Quarantine():
-                    self._ledger.quarantined(order.items)
+            self._book(order, order.items)
         self._owed.clear()
         self._ledger.quarantined(items_of(choice.damaged))
         self.room.shares.remove_all(sizes_of(choice.damaged))
@@ -286,6 +291,13 @@ class InboxKeeper:
             if outcome.dropped is not None:
                 self._ledger.dropped(items_of([outcome.dropped]))
             outcome.release.done.set_result(outcome.is_done)
+
+    def _book(self, order: Delete | Quarantine, items: Counter[Signal]) -> None:
+        match order:
+            case Delete():
+                self._ledger.stored(items)
+            case Quarantine():
+                self._ledger.quarantined(items)
 
     # --- faults ------------------------------------------------------------------------------------------
 

@@ -47,6 +47,14 @@ class Quarantine:
     sizes: Counter[str]
     reason: str
 
+    @property
+    def first_id(self) -> int:
+        return self.id
+
+    @property
+    def last_id(self) -> int:
+        return self.id
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Release:

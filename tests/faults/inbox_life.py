@@ -71,6 +71,9 @@ async def live(tell: Teller) -> None:
         await append(inbox, 100, tell)
     counts = ledger.spans
     tell("counted", counts.received, counts.stored + counts.quarantined + counts.waiting + counts.rejected.total())
+    tell(
+        "strange", counts.rejected["lost to damage"], *filter(lambda count: count < 0, [counts.waiting, counts.stored])
+    )
     for kind in KINDS:
         tell("calls", kind, disk.faulty_disk_calls(KINDS.index(kind)))
 

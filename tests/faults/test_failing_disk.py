@@ -52,7 +52,9 @@ def assert_kept(life: Life) -> None:
 
 
 def books_are_right(life: Life) -> bool:
-    return [line[1] == line[2] for line in life.told if line[0] == "counted"] == [True]
+    """And nothing that the store has counts as lost because the disk failed when it left."""
+    strange = [line[1:] for line in life.told if line[0] == "strange"]
+    return strange == [["0"]] and [line[1] == line[2] for line in life.told if line[0] == "counted"] == [True]
 
 
 @pytest.mark.parametrize("kind", ["write", "sync", "truncate", "unlink"])
@@ -89,7 +91,7 @@ def test_t4_when_the_nth_call_fails_the_request_is_refused_and_the_next_one_take
     assert refused == ((kind, error) in REFUSED)
 
 
-@pytest.mark.parametrize(("kind", "firsts"), [("write", range(26, 38, 3)), ("sync", range(6, 10))])
+@pytest.mark.parametrize(("kind", "firsts"), [("write", range(26, 38, 3)), ("sync", range(6, 13))])
 def test_t4_a_disk_that_fails_many_times_is_used_again_when_it_works(lives: Lives, kind: str, firsts: range) -> None:
     refused = False
     for first in firsts:

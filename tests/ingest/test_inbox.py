@@ -222,3 +222,43 @@ async def test_many_appends_share_few_commits(inbox_folder: InboxFolder, ledger:
         done, _ = wait([inbox.take(MIB)], timeout=5)
         inbox.delete(done.pop().result())
         until(lambda: ledger.spans.stored == 200)
+
+
+async def test_a_damaged_batch_in_flight_does_not_keep_the_writer_from_what_is_behind_it(
+    inbox_folder: InboxFolder, ledger: Ledger
+) -> None:
+    with inbox_folder.opened() as inbox:
+        for n in range(1, 4):
+            await inbox.append(envelope_of(plain_span(id_=span_id(n))))
+        inbox.take(1).result(5)
+    with sqlite3.connect(inbox_folder.path) as connection:
+        connection.execute("UPDATE inbox SET sha256 = zeroblob(32) WHERE id IN (SELECT id FROM inbox LIMIT 2)")
+    connection.close()
+
+    with inbox_folder.opened(ledger) as inbox:
+        batch = inbox.take(1)
+        try:
+            assert [entry.envelope for entry in batch.result(5)] == [envelope_of(plain_span(id_=span_id(3)))]
+        finally:
+            inbox.stop_taking()
+    assert ledger.spans.quarantined == 2
+
+
+@pytest.mark.parametrize("flipped", ["size = size - 1", "size = size + (1 << 40)", "received_unix_nano = -1"])
+async def test_a_flipped_bit_beside_the_payload_sends_one_request_to_quarantine(
+    inbox_folder: InboxFolder, ledger: Ledger, flipped: str
+) -> None:
+    with inbox_folder.opened() as inbox:
+        for n in (1, 2):
+            await inbox.append(envelope_of(plain_span(id_=span_id(n))))
+    with sqlite3.connect(inbox_folder.path) as connection:
+        connection.execute(f"UPDATE inbox SET {flipped} WHERE id = (SELECT min(id) FROM inbox)")
+    connection.close()
+
+    with inbox_folder.opened(ledger) as inbox:
+        batch = inbox.take(MIB)
+        try:
+            assert [entry.envelope for entry in batch.result(5)] == [envelope_of(plain_span(id_=span_id(2)))]
+        finally:
+            inbox.stop_taking()
+    assert (ledger.spans.waiting, ledger.spans.quarantined) == (1, 1)
