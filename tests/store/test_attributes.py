@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backtrail_store import Store
-from tests.conftest import Insert
+from tests.conftest import Insert, empty
 from tests.factories import (
     START,
     TRACE_ID,
@@ -167,8 +167,7 @@ def test_json_has_words_for_the_numbers_it_cannot_write(insert: Insert, store: S
 
 def test_a_span_whose_payloads_have_aged_out_is_read_without_them(insert: Insert, store: Store) -> None:
     insert(step_span(attributes={"gen_ai.tool.call.result": "found", "n": 1}))
-    with store._writers.borrow() as client:
-        client.command("TRUNCATE TABLE contents")
+    empty(store, "contents")
 
     [row] = store.reader.get_trace("default", TRACE)
     [text] = store.reader.get_trace_json("default", TRACE).spans

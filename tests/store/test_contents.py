@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from backtrail_store import Store
-from backtrail_store.migrations import schema_of
 from backtrail_store.rows import AttributeValue
+from tests.conftest import empty
 from tests.factories import TRACE_ID, batch_of, otlp_request, run_span
 
 TRACE = TRACE_ID.hex()
@@ -59,9 +59,7 @@ def test_a_span_that_is_readable_before_its_texts_is_read_with_them(store: Store
 
 def test_texts_that_are_long_gone_are_not_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.insert(batch_of(otlp_request(run_span(attributes={"backtrail.run.input": "the question"}))))
-    with store._writers.borrow() as client:
-        for statement in schema_of(store._address).on_all_nodes("TRUNCATE TABLE contents"):
-            client.command(statement)
+    empty(store, "contents")
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
 
