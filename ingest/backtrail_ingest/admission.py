@@ -8,7 +8,6 @@ Room is counted in bytes that are declared or arrived, whichever is more, and me
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ from backtrail_ingest.pieces import PIECE_BYTES
 from backtrail_ingest.shares import Shares, is_too_much
 from backtrail_ingest.signals import LOGS, TRACES, Signal
 
-REMEMBERED_REQUESTS = 8192
 LARGE = PIECE_BYTES  # more than that is looked at, packed and hashed for long enough to be noticed
 INSPECTIONS = {TRACES: (inspect, rewrite), LOGS: (inspect_logs, rewrite_logs)}
 
@@ -63,7 +61,6 @@ class Admission:
         self._in_flight = Shares()
         self._turn = asyncio.Lock()
         self.apart = Apart()
-        self._seen: OrderedDict[tuple[str, str, bytes], None] = OrderedDict()
 
     @contextmanager
     def room(self, project: str) -> Iterator["Room"]:
@@ -109,11 +106,10 @@ class Admission:
             request = await self.apart.lane(len(body)).run(project, rewrite, body, self.limits)
         if request.item_count:
             envelope = await self._wrap(request, project)
-            if self._is_repeated(envelope):
+            if self._inbox.has_taken(envelope):
                 self.ledger.repeated(request.signal, envelope.item_count)
             else:
                 await self._inbox.append(envelope)
-                self._remember(envelope)
         for reason, count in request.faults.counts.items():
             self.ledger.rejected(request.signal, reason, count)
         return receipt_of(request.faults)
@@ -124,18 +120,6 @@ class Admission:
             around = partial(Envelope.around, request, project=project, received_unix_nano=received)
             return await self.apart.looking.run(project, around)
         return Envelope.around(request, project=project, received_unix_nano=received)
-
-    def _is_repeated(self, envelope: Envelope) -> bool:
-        key = (envelope.project, envelope.signal.name, envelope.digest)
-        if key not in self._seen:
-            return False
-        self._seen.move_to_end(key)
-        return True
-
-    def _remember(self, envelope: Envelope) -> None:
-        self._seen[envelope.project, envelope.signal.name, envelope.digest] = None
-        if len(self._seen) > REMEMBERED_REQUESTS:
-            self._seen.popitem(last=False)
 
 
 class Room:

@@ -59,6 +59,10 @@ class Inbox:
         self._orders.put(Append(envelope, loop, synced))
         await synced
 
+    def has_taken(self, envelope: Envelope) -> bool:
+        """Whether the same request was appended lately, and is safe."""
+        return envelope in self._keeper.taken
+
     def take(self, max_bytes: int) -> Future[list[Entry]]:
         """The first to be written: at least one, up to `max_bytes`, each handed out once; none after `stop_taking`."""
         take = Take(max_bytes)

@@ -42,6 +42,7 @@ from backtrail_ingest.inbox_room import InboxRoom
 from backtrail_ingest.inbox_rows import Damaged, Entry, items_of, sizes_of
 from backtrail_ingest.ledger import Ledger
 from backtrail_ingest.signals import Signal
+from backtrail_ingest.taken import TakenRequests
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class InboxKeeper:
         ledger: Ledger,
     ) -> None:
         self.orders: SimpleQueue[Order] = SimpleQueue()
+        self.taken = TakenRequests()
         self.room = InboxRoom(path.parent, max_bytes=max_bytes, disk_reserve=disk_reserve)
         self._path = path
         self._max_bytes = max_bytes
@@ -156,6 +158,7 @@ class InboxKeeper:
     def _reopen(self, error: Exception) -> None:
         """After a failed sync SQLite would go on as if nothing had happened: the next ack needs a new connection."""
         self._file.close()
+        self.taken.forget()
         try:
             if is_damage(error):
                 self._repair(error)
@@ -281,8 +284,12 @@ class InboxKeeper:
             self._book(order, order.items)
         self._owed.clear()
         self._ledger.quarantined(items_of(choice.damaged))
+        if choice.damaged:
+            self.taken.forget()
         self.room.shares.remove_all(sizes_of(choice.damaged))
         self._ledger.kept(items_of(arriving))
+        for entry in arriving:
+            self.taken.add(entry.envelope)
         self.room.shares.add_all(sizes_of(arriving))
         for outcome in released:
             if outcome.returned is not None:
@@ -290,6 +297,7 @@ class InboxKeeper:
                 self.room.shares.add_all(sizes_of([outcome.returned]))
             if outcome.dropped is not None:
                 self._ledger.dropped(items_of([outcome.dropped]))
+                self.taken.forget()
             outcome.release.done.set_result(outcome.is_done)
 
     def _book(self, order: Delete | Quarantine, items: Counter[Signal]) -> None:
