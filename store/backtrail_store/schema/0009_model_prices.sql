@@ -13,7 +13,8 @@ CREATE TABLE IF NOT EXISTS model_prices (
   updated_time DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = ReplacingMergeTree(updated_time)
-ORDER BY (provider, model, valid_from, source);
+ORDER BY (provider, model, valid_from, source)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
 CREATE VIEW IF NOT EXISTS current_prices AS
 SELECT provider, model, valid_from, toDate('2149-06-06') AS valid_to, tier_starts, input, output, cache_read, cache_write
