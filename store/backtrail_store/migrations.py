@@ -3,12 +3,14 @@
     schema/*.sql → **migrations** (→ cluster) → schema_migrations
 
 ClickHouse has no transaction around DDL: a file that was interrupted is applied again from its start the next time, so
-each of its statements must do no harm when it was done before.
+each of its statements must do no harm when it was done before. A file that was applied is never applied again, so it is
+remembered by what it said too: a store made by other statements of the same name is refused, not half used.
 """
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
+from hashlib import sha256
 from importlib import resources
 
 from clickhouse_connect.driver.client import Client
@@ -22,8 +24,10 @@ _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 _REMEMBERED = """\
 CREATE TABLE IF NOT EXISTS schema_migrations (
   name String,
+  sha256 String,
   applied_time DateTime64(3, 'UTC') DEFAULT now64(3)
 ) ENGINE = MergeTree ORDER BY name"""
+_REMEMBER = "INSERT INTO schema_migrations (name, sha256) VALUES ({name:String}, {sha256:String})"
 
 
 class Schema:
@@ -74,7 +78,7 @@ def migrate(client: Client, address: Address) -> list[str]:
     for name in applied:
         for statement in schema.files[name]:
             client.command(statement)
-        client.command("INSERT INTO schema_migrations (name) VALUES ({name:String})", parameters={"name": name})
+        client.command(_REMEMBER, parameters={"name": name, "sha256": digest(name)})
     return applied
 
 
@@ -98,12 +102,18 @@ def print_schema(address: Address) -> Iterator[str]:
         yield f"-- {name}\n"
         for statement in statements:
             yield f"{statement};\n".replace(f"PASSWORD {quoted(address.password)}", "PASSWORD '***'")
-        yield f"INSERT INTO schema_migrations (name) VALUES ({quoted(name)});\n"
+        yield f"INSERT INTO schema_migrations (name, sha256) VALUES ({quoted(name)}, {quoted(digest(name))});\n"
 
 
 def schema_files() -> list[str]:
     """All that this version knows, in order."""
     return sorted(file.name.removesuffix(".sql") for file in SCHEMA.iterdir() if file.name.endswith(".sql"))
+
+
+@cache
+def digest(name: str) -> str:
+    """What a file says, whatever its comments say."""
+    return sha256(";".join(statements((SCHEMA / f"{name}.sql").read_text())).encode()).hexdigest()
 
 
 def statements(text: str) -> list[str]:
@@ -121,10 +131,17 @@ def _applied(client: Client, address: Address) -> set[str]:
     )
     if not is_there:
         return set()
-    known = {row[0] for row in client.query("SELECT name FROM schema_migrations").result_rows}
-    if newer := known - set(schema_files()):
+    rows = client.query("SELECT * FROM schema_migrations").named_results()
+    known = {row["name"]: row.get("sha256", "") for row in rows}
+    if newer := known.keys() - set(schema_files()):
         raise StoreError(f"The store was made by a newer Backtrail: it has {', '.join(sorted(newer))}.")
-    return known
+    if others := [name for name in sorted(known) if known[name] != digest(name)]:
+        raise StoreError(
+            f"The store was made by a version of Backtrail with other tables: {', '.join(others)} "
+            f"{'differs' if len(others) == 1 else 'differ'} from this one's. Nothing was changed. "
+            "Serve it with the version that made it, or let this one begin with a folder or database of its own."
+        )
+    return set(known)
 
 
 def _with_credentials(statement: str, address: Address) -> str:

@@ -39,6 +39,20 @@ def test_a_store_made_by_a_newer_release_is_left_alone(store_dsn: str) -> None:
             store.migrate()
 
 
+@pytest.mark.parametrize("change", ["UPDATE sha256 = 'other' WHERE name = '0002_spans'", "DROP COLUMN sha256"])
+def test_a_store_with_other_tables_under_the_same_names_is_refused_in_one_sentence_each_time(
+    embedded_dsn: str, change: str
+) -> None:
+    with open_store(embedded_dsn) as store:
+        store.migrate()
+        with store._writers.borrow() as client:
+            client.command(f"ALTER TABLE schema_migrations {change}", settings={"mutations_sync": 1})
+
+        for look in (store.migrate, store.check_schema, store.migrate):
+            with pytest.raises(StoreError, match=r"with other tables: .*0002_spans.* Nothing was changed"):
+                look()
+
+
 def test_a_file_is_cut_into_statements_at_semicolons_that_end_a_line() -> None:
     text = "-- one; comment;\nSELECT ';' AS a;\n\nSELECT 2\n  -- inside;\n  , 3;\n"
 
