@@ -215,6 +215,16 @@ def test_words_are_found_in_a_message_that_came_before_and_after_the_time_that_i
     assert found.time_unix_nano == START + SECOND
 
 
+def test_a_text_that_records_of_one_export_share_is_read_with_each_in_its_own_hour(store: Store) -> None:
+    text = "the same long line " * 100
+    insert_logs(store, *[log_record(text, time=START + hour * 3600 * SECOND) for hour in range(3)])
+    start, end = (datetime.fromtimestamp(START // SECOND + 3600 * hour, UTC) for hour in (1, 2))
+
+    [record] = store.log_reader.find_logs("default", LogFilter(start=start, end=end))
+
+    assert record.body == text
+
+
 def test_pages_follow_each_other_without_gap_even_among_records_of_one_moment(store: Store) -> None:
     insert_logs(store, *[log_record(f"record {n}") for n in range(7)])
     seen: list[LogRow] = []

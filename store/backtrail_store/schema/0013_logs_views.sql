@@ -48,7 +48,8 @@ SELECT
   scope_attribute_types
 FROM log_in;
 
--- The pieces of what records carry, under the same hashes as those of their trace's spans.
+-- The pieces of what records carry, under the same hashes as those of their trace's spans: each once an hour, because
+-- records are read by their own hours, and not with all of their trace.
 CREATE MATERIALIZED VIEW IF NOT EXISTS log_contents_view TO contents AS
 SELECT
   project,
@@ -60,4 +61,4 @@ SELECT
 FROM (
   SELECT project, trace_id, time, observed, received_time, arrayJoin(backtrail_pieces(text)) AS content
   FROM (SELECT project, trace_id, time, observed, received_time, arrayJoin(arrayConcat(body_payload, payload_texts)) AS text FROM log_in))
-LIMIT 1 BY project, trace_id, hash;
+LIMIT 1 BY project, trace_id, hash, toStartOfHour(time);
