@@ -16,7 +16,13 @@ BODY_SECONDS = 40
 READ_SECONDS = 30
 READ_BYTES = 1 << 16  # in READ_SECONDS, or the reader is given up
 HEAD_BYTES = 1 << 16
+HEADERS = 200  # small ones take twenty times their size in memory
+WAITING_REQUESTS = 16  # sent on one connection before the answers that come first
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class TooManyWaiting(Exception):
+    """Tells the parser to stop; the connection is closed by then."""
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -46,8 +52,12 @@ class PatientProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._fruitless_bytes += len(data)
         super().data_received(data)
-        if self._fruitless_bytes > HEAD_BYTES and not self.transport.is_closing():
-            self._refuse_head()
+        if self.transport.is_closing():
+            return
+        if self._fruitless_bytes > HEAD_BYTES:
+            self._refuse_head(f"is larger than {HEAD_BYTES} bytes")
+        elif self.headers is not None and len(self.headers) > HEADERS:
+            self._refuse_head(f"has more than {HEADERS} headers")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -56,6 +66,9 @@ class PatientProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._fruitless_bytes = 0
+        if len(self.pipeline) > WAITING_REQUESTS:
+            self.transport.abort()
+            raise TooManyWaiting  # or the parser would go on to those behind it, thousands of which fit into one packet
         self._expect(BODY_SECONDS)
 
     def on_body(self, body: bytes) -> None:
@@ -67,10 +80,14 @@ class PatientProtocol(HttpToolsProtocol):
         self._fruitless_bytes = 0
         self._deadline = None
 
-    def _refuse_head(self) -> None:
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
+    def _refuse_head(self, fault: str) -> None:
         """Endless headers, trailers or chunk extensions are kept in memory as they come."""
         if self.cycle is None or self.cycle.response_complete:
-            self.send_400_response(f"The head of the request is larger than {HEAD_BYTES} bytes.")
+            self.send_400_response(f"The head of the request {fault}.")
         else:
             self.transport.abort()
 

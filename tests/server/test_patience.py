@@ -232,3 +232,30 @@ def test_t27_one_byte_a_second_is_too_slow_for_the_real_server(
         threading.Thread(target=trickle, args=(connection, trickled, 1), daemon=True).start()
 
         assert read_to_end(connection)[:13] == answer
+
+
+def test_t27_requests_without_end_in_one_packet_are_given_up_before_they_fill_the_memory() -> None:
+    """Each takes kilobytes once it is parsed, and twenty bytes on the way."""
+    with serving() as (server, port), connected(port) as connection:
+        asked = b"GET /later HTTP/1.1\r\nhost: x\r\n\r\n" * 1000
+        with suppress(OSError):
+            connection.sendall(asked)
+            read_to_end(connection)
+
+        until(lambda: not server.server_state.connections)
+        assert len(server.server_state.tasks) <= 1
+
+
+def test_t27_a_few_requests_sent_ahead_of_their_answers_are_answered() -> None:
+    with serving() as (_, port), connected(port) as connection:
+        asked = b"POST /length HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx"
+        connection.sendall(asked * (patience.WAITING_REQUESTS - 1) + asked.replace(b"host: x", b"connection: close"))
+
+        assert read_to_end(connection).count(b"200 OK") == patience.WAITING_REQUESTS
+
+
+def test_t27_a_head_of_very_many_headers_is_told_so() -> None:
+    with serving() as (_, port), connected(port) as connection:
+        connection.sendall(HEAD + b"a:b\r\n" * (patience.HEADERS + 1))
+
+        assert b"more than 200 headers" in read_to_end(connection)
