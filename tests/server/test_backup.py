@@ -17,7 +17,7 @@ from backtrail_server.backup.restore import restore
 from backtrail_server.errors import CommandFailed
 from backtrail_store import NotEmbedded, Store, schema_files
 from backtrail_store.address import parse_address
-from tests.factories import otlp_request, plain_span, run_span, span_id
+from tests.factories import TRACE_ID, otlp_request, plain_span, run_span, span_id
 from tests.faults.test_kills import PROTOBUF, Sender
 from tests.ingest.conftest import until
 from tests.server.test_cli import run
@@ -86,6 +86,18 @@ def test_a_restored_folder_is_served_and_takes_more(backup: Path, tmp_path: Path
         body = otlp_request(plain_span(trace_id=b"another run's id", id_=span_id(5))).SerializeToString()
         httpx.post(f"{server.url}/v1/traces", content=body, headers=PROTOBUF).raise_for_status()
         until(lambda: runs(server) == 2)
+
+
+def test_a_backup_whose_reader_goes_away_stands_in_nobodys_way(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        send(server)
+        for _ in range(3):
+            with httpx.stream("GET", f"{server.url}/api/v1/backup") as answer:
+                assert answer.status_code == 200
+        erased = httpx.delete(f"{server.url}/api/v1/runs/{TRACE_ID.hex()}", timeout=30)
+
+        assert erased.status_code == 200, erased.text
+        until(lambda: not list((tmp_path / "tmp").glob("inbox-*")))
 
 
 def test_a_backup_is_for_its_owner_alone_and_leaves_nothing_behind(backup: Path) -> None:

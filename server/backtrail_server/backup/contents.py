@@ -6,7 +6,7 @@ A request that is in both is written again when the copy is served, which change
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,8 +23,8 @@ INBOX, STORE = "inbox.sqlite", "clickhouse"
 no_erasure = threading.Lock()
 
 
-def write_backup(store: Store, inbox: Inbox, folder: Path) -> Iterator[bytes]:
-    """Raises NotEmbedded with its first piece."""
+def write_backup(store: Store, inbox: Inbox, folder: Path) -> Generator[bytes, None, None]:
+    """Raises NotEmbedded with its first piece. Nothing is erased until it has ended or is closed."""
     with no_erasure, copied_inbox(inbox, folder) as copy, store.frozen() as files:
         header = Header(
             format=FORMAT,
