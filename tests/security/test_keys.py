@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from backtrail_server.auth.keyring import KeyRing
+from backtrail_server.auth.refusals import MissingKey, WrongKey
 from backtrail_server.cli import main
 from backtrail_store import DEFAULT_PROJECT, Store, StoreUnavailable, open_store
 from backtrail_store.address import parse_address
@@ -293,6 +294,22 @@ def test_t31_while_the_store_is_away_the_keys_known_stay_good(shared_address: st
         keyring.reload()
 
     assert keyring.grant(secret).scopes == {"ingest"}
+
+
+def test_t31_a_store_that_has_lost_its_keys_does_not_open_the_server(store_dsn: str) -> None:
+    """A replica that is behind, or a database that somebody made anew."""
+    with open_store(store_dsn) as store:
+        store.migrate()
+        keyring = KeyRing(store)
+        _, secret = keyring.create(DEFAULT_PROJECT, name="x", scopes=["read"], expires_unix_milli=None)
+        with store._readers.borrow() as client:
+            client.command("TRUNCATE TABLE api_keys")
+        keyring.reload()
+
+    with pytest.raises(MissingKey):
+        keyring.grant(None)
+    with pytest.raises(WrongKey):
+        keyring.grant(secret)
 
 
 # --- From the command line ----------------------------------------------------------------------------------

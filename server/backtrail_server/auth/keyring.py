@@ -34,12 +34,14 @@ class KeyRing:
         self._given = [key_of_setting(given_secret)] if given_secret else []
         self._by_digest: dict[bytes, ApiKey] = {}
         self._changing = threading.Lock()
+        self._had_keys = False
         self.reload()
 
     @property
     def is_empty(self) -> bool:
-        """No key was ever made: a revoked or expired one does not open the server to everybody again."""
-        return not self._by_digest
+        """No key was ever made: a revoked or expired one does not open the server to everybody again, and nor does a
+        store that has lost its keys, or whose replica has not got them yet."""
+        return not self._had_keys
 
     def grant(self, secret: str | None) -> Grant:
         """What this secret may do; what anybody may as long as there are no keys. Raises MissingKey or WrongKey."""
@@ -97,11 +99,13 @@ class KeyRing:
         """Raises StoreError; the keys known by then stay."""
         with self._changing:
             self._by_digest = {bytes.fromhex(key.sha256): key for key in [*self._store.keys.list(), *self._given]}
+            self._had_keys = self._had_keys or bool(self._by_digest)
 
     def _put(self, key: ApiKey) -> None:
         with self._changing:
             self._store.keys.put(key)
             self._by_digest = {**self._by_digest, bytes.fromhex(key.sha256): key}
+            self._had_keys = True
 
 
 @asynccontextmanager
