@@ -57,7 +57,7 @@ async def serving_control(app: FastAPI, folder: Path) -> AsyncIterator[None]:
             OperatorApp(app),
             lifespan="off",
             ws="none",
-            log_level="warning",
+            log_level="error",
             access_log=False,
             timeout_graceful_shutdown=CLOSING_SECONDS,
         )

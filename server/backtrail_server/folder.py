@@ -16,8 +16,9 @@ from backtrail_server.errors import DataFolderInUse, DataFolderNotWritable
 
 
 def make_folder(folder: Path) -> None:
+    """For its owner alone: it holds what anybody sent, and whoever can open the lock could keep it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise DataFolderNotWritable(f"the data folder {folder} cannot be made: {error.strerror}") from error
 

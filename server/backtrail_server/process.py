@@ -6,6 +6,7 @@ The ports are taken before anything is opened, so a second server finds out with
 """
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -55,6 +56,7 @@ class Server(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Returns after SIGTERM or SIGINT, with everything closed."""
     keep_freed_memory()
+    os.umask(0o077)  # what the inbox and the engine write is for their owner alone, whoever made the folder
     tls = tls_of(settings)
     http_socket = listening_socket(settings.host, settings.port, setting="--port or BACKTRAIL_PORT")
     with deadline() as limit, http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
@@ -66,7 +68,7 @@ async def serve_on(http_socket: socket.socket, settings: Settings, tls: Tls | No
     max_connections = allow_connections(settings.max_connections)
     options = tls.uvicorn_options if tls else {}
     config = web_config(
-        app, grace=GRACE_SECONDS, max_connections=max_connections, log_level="warning", access_log=False, **options
+        app, grace=GRACE_SECONDS, max_connections=max_connections, log_level="error", access_log=False, **options
     )
     async with app.router.lifespan_context(app):
         collect_seldom()

@@ -1,8 +1,10 @@
 """The gate, given whatever bytes: without a key nothing comes through but what is open to everybody."""
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from backtrail_server.auth.keyring import KeyRing
 from backtrail_server.auth.routes import Routes
 from backtrail_server.auth.secret import new_secret
 from backtrail_store import Store
+from tests.security.conftest import KeyedServer
 
 SECRET = new_secret()
 NAMES = (b"authorization", b"x-backtrail-key", b"x-clickhouse-key", b"host", b"origin", b"content-type", b"cookie")
@@ -76,3 +79,15 @@ def test_t29_nothing_comes_through_without_a_key(
     else:
         assert path in OPEN
         assert (through["state"]["project"], through["state"]["grant"].scopes) == ("", frozenset())
+
+
+def test_a_stranger_cannot_fill_the_log(keyed: KeyedServer) -> None:
+    """Nothing is written for what he may send as often as he likes."""
+    before = keyed.server.logged()
+    address = urlsplit(keyed.server.url)
+    for sent in (b"GET /\x00 HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"):
+        with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+            connection.sendall(sent)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 4")
+
+    assert keyed.server.logged() == before

@@ -5,11 +5,12 @@ import os
 import stat
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
 from backtrail_ingest import Ledger, open_inbox
-from tests.factories import plain_span
+from tests.factories import otlp_request, plain_span, run_span
 from tests.ingest.conftest import envelope_of
 from tests.server.test_cli import run
 from tests.serving import running_server
@@ -55,3 +56,18 @@ def test_a_folder_may_lie_deeper_than_the_name_of_a_socket_may_be_long(tmp_path:
     with running_server(data):
         assert len(os.fspath(data)) > 108
         assert run("quarantine", "list", "--data", str(data)) == "nothing is in quarantine\n"
+
+
+def test_the_folder_and_all_in_it_is_its_owners_alone(tmp_path: Path) -> None:
+    """What anybody sent is in there, and the lock, which whoever can open it could take."""
+    made, found = tmp_path / "made", tmp_path / "found"
+    found.mkdir(mode=0o755)
+    for data in (made, found):
+        with running_server(data) as server:
+            body = otlp_request(run_span()).SerializeToString()
+            headers = {"content-type": "application/x-protobuf"}
+            httpx.post(f"{server.url}/v1/traces", content=body, headers=headers).raise_for_status()
+            files = [path for path in data.rglob("*") if not path.is_symlink()]
+            assert not [path for path in files if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+    assert stat.S_IMODE(found.stat().st_mode) == 0o755
