@@ -115,6 +115,14 @@ class InboxFile:
         """How many bytes wait for each project."""
         return self._connection.execute("SELECT project, sum(size) FROM inbox GROUP BY project").fetchall()
 
+    def quarantined_sizes(self) -> list[tuple[str, int]]:
+        return self._connection.execute("SELECT project, sum(size) FROM quarantine GROUP BY project").fetchall()
+
+    @property
+    def changes(self) -> int:
+        """How many rows were ever written or deleted on this connection."""
+        return self._connection.total_changes
+
     def used_bytes(self) -> int:
         """What counts against the quota: pages that hold something."""
         return (self._number("page_count") - self._number("freelist_count")) * PAGE_BYTES

@@ -212,7 +212,16 @@ class InboxKeeper:
             acknowledge(appends)
         for order in orders:
             if isinstance(order, Ask):
-                answer(order, self._file)
+                answer(order, self._put)
+
+    def _put(self, question: Callable[[InboxFile], object]) -> object:
+        """To the file; and one that takes something out of it makes room."""
+        changes = self._file.changes
+        try:
+            return question(self._file)
+        finally:
+            if self._file.changes != changes:
+                self.room.read(self._file)
 
     def _with_room(self, appends: Sequence[Append]) -> list[Append]:
         """Those that may be added; the others are refused."""
@@ -280,13 +289,13 @@ class InboxKeeper:
     def _enter(self, arriving: Sequence[Entry], released: Sequence["Released"], choice: Choice) -> None:
         """The transaction is on disk: so it is in the books."""
         for order in self._owed:
-            self.room.shares.remove_all(order.sizes)
+            if isinstance(order, Delete):
+                self.room.shares.remove_all(order.sizes)
             self._book(order, order.items)
         self._owed.clear()
         self._ledger.quarantined(items_of(choice.damaged))
         if choice.damaged:
             self.taken.forget()
-        self.room.shares.remove_all(sizes_of(choice.damaged))
         self._ledger.kept(items_of(arriving))
         for entry in arriving:
             self.taken.add(entry.envelope)
@@ -294,9 +303,9 @@ class InboxKeeper:
         for outcome in released:
             if outcome.returned is not None:
                 self._ledger.retried(items_of([outcome.returned]))
-                self.room.shares.add_all(sizes_of([outcome.returned]))
             if outcome.dropped is not None:
                 self._ledger.dropped(items_of([outcome.dropped]))
+                self.room.shares.remove_all(sizes_of([outcome.dropped]))
                 self.taken.forget()
             outcome.release.done.set_result(outcome.is_done)
 

@@ -92,9 +92,9 @@ class Close:
 Order = Append | Delete | Quarantine | Release | Take | Ask | StopTaking | Close
 
 
-def answer(ask: Ask, file: InboxFile) -> None:
+def answer(ask: Ask, put: Callable[[Callable[[InboxFile], object]], object]) -> None:
     try:
-        ask.answer.set_result(ask.question(file))
+        ask.answer.set_result(put(ask.question))
     except Exception as error:
         ask.answer.set_exception(error)
 

@@ -13,7 +13,10 @@ from backtrail_ingest.shares import Shares, is_too_much
 
 
 class InboxRoom:
-    """Kept by the inbox's thread, and asked by others too: what they see may be a moment old."""
+    """Kept by the inbox's thread, and asked by others too: what they see may be a moment old.
+
+    What the store refused goes on counting for its project, or a client that sends nothing else would fill the inbox.
+    """
 
     def __init__(self, folder: Path, *, max_bytes: int, disk_reserve: int) -> None:
         self.max_bytes = max_bytes
@@ -27,6 +30,7 @@ class InboxRoom:
         """From a file that was opened just now."""
         self.shares = Shares()
         self.shares.add_all(dict(file.sizes()))
+        self.shares.add_all(dict(file.quarantined_sizes()))
         self.measure(file)
 
     def measure(self, file: InboxFile) -> None:
@@ -47,7 +51,7 @@ class InboxRoom:
             return None
         return InboxFull(
             f"the inbox is full: it may hold {self.max_bytes} bytes, and project {project!r} has its share of them "
-            "waiting for the store"
+            "waiting for the store, or in quarantine"
         )
 
     def quota_used_up(self) -> InboxFull:

@@ -12,6 +12,7 @@ from backtrail_ingest.admission import Room
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import InboxFull, Overloaded, ShareUsedUp
 from backtrail_ingest.fair_order import LANE_BITS, FairOrder
+from backtrail_ingest.inbox_file import InboxFile
 from backtrail_ingest.inbox_rows import Entry
 from tests.factories import otlp_request, plain_span, span_id
 from tests.ingest.conftest import InboxFolder, envelope_of, until
@@ -134,12 +135,18 @@ async def test_whatever_the_sizes_and_limits_each_entry_is_handed_out_once_and_i
     assert len({entry.id for entry in taken}) == appended
 
 
+async def is_taken(inbox: Inbox, envelope: Envelope) -> bool:
+    try:
+        await inbox.append(envelope)
+    except InboxFull:
+        return False
+    return True
+
+
 async def fill(inbox: Inbox, project: str, *, start: int) -> int:
     """Appends until it is refused; how many were taken."""
     for number in range(10_000):
-        try:
-            await inbox.append(sized(project, start + number, size=100_000))
-        except InboxFull:
+        if not await is_taken(inbox, sized(project, start + number, size=100_000)):
             return number
     raise AssertionError("never full")
 
@@ -161,6 +168,32 @@ async def test_t25_a_noisy_project_that_fills_the_inbox_leaves_room_for_a_quiet_
         until(lambda: ledger.spans.waiting == 0)
 
         assert await fill(inbox, "noisy", start=10_000) >= noisy
+
+
+async def test_t25_a_project_whose_requests_the_store_refuses_leaves_room_for_a_quiet_one(
+    inbox_folder: InboxFolder, ledger: Ledger
+) -> None:
+    with inbox_folder.opened(ledger, max_bytes=8 * MIB) as inbox:
+        refused = 0
+        while await is_taken(inbox, sized("noisy", refused + 1, size=100_000)):
+            inbox.quarantine(inbox.take(1).result(5)[0], "refused")
+            until(lambda: ledger.spans.waiting == 0)
+            refused += 1
+        with pytest.raises(InboxFull, match="or in quarantine"):
+            inbox.require_room("noisy")
+
+        for number in range(3):
+            await inbox.append(sized("quiet", 5000 + number, size=100_000))
+
+        assert inbox.retry(1)
+        assert inbox.drop(2)
+        inbox.ask(drop_all)
+        assert await fill(inbox, "noisy", start=9000) >= refused - 8
+
+
+def drop_all(file: InboxFile) -> None:
+    for row in file.quarantined():
+        file.drop_quarantined(row.id)
 
 
 @contextmanager
