@@ -145,11 +145,11 @@ class Store:
 
     def drop_expired(self, keeping: Callable[[str], Keeping], now: datetime) -> list[Partition]:
         """Drops the weeks that each project no longer keeps; see retention.py."""
-        return drop_expired(self._readers, keeping, now)
+        return drop_expired(self._writers, keeping, now)
 
     def drop_oldest_week(self, now: datetime) -> list[Partition]:
         """Drops the oldest week there is, for when the disk is short."""
-        return drop_oldest_week(self._readers, now)
+        return drop_oldest_week(self._writers, now)
 
     def drop_project(self, project: str) -> None:
         """Everything that is stored of it, as whole partitions. What waits to be stored is not here yet."""

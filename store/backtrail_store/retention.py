@@ -18,9 +18,9 @@ from backtrail_store.errors import StoreError
 from backtrail_store.partitions import (
     Partition,
     delete_received_before,
-    drop_partition,
+    drop_received_before,
+    first_received,
     list_partitions,
-    received_bounds,
 )
 
 logger = logging.getLogger(__name__)
@@ -42,13 +42,13 @@ class Keeping:
         return min(self.contents_days, self.spans_days or self.contents_days)
 
 
-def drop_expired(clients: ClientPool, keeping: Callable[[str], Keeping], now: datetime) -> list[Partition]:
+def drop_expired(writers: ClientPool, keeping: Callable[[str], Keeping], now: datetime) -> list[Partition]:
     """Drops what each project no longer keeps and returns it. What fails is logged, and the rest still tried."""
-    return [partition for partition in list_partitions(clients) if _drop_if_expired(clients, partition, keeping, now)]
+    return [partition for partition in list_partitions(writers) if _drop_if_expired(writers, partition, keeping, now)]
 
 
 def _drop_if_expired(
-    clients: ClientPool, partition: Partition, keeping: Callable[[str], Keeping], now: datetime
+    writers: ClientPool, partition: Partition, keeping: Callable[[str], Keeping], now: datetime
 ) -> bool:
     days = keeping(partition.project).days(partition.table)
     if days == FOR_EVER:
@@ -57,12 +57,10 @@ def _drop_if_expired(
     if _holds_only_recent(partition, cutoff, now):
         return False
     try:
-        first, last = received_bounds(clients, partition)
-        if last < cutoff:
-            drop_partition(clients, partition)
+        if drop_received_before(writers, partition, cutoff):
             return True
-        if first < cutoff - WEEK:
-            delete_received_before(clients, partition, cutoff)
+        if first_received(writers, partition) < cutoff - WEEK:
+            delete_received_before(writers, partition, cutoff)
     except StoreError as error:
         logger.warning("the week %s of %s could not be dropped: %s", partition.week, partition.project, error)
     return False
@@ -74,12 +72,10 @@ def _holds_only_recent(partition: Partition, cutoff: datetime, now: datetime) ->
     return cutoff < begins + WEEK and begins <= now
 
 
-def drop_oldest_week(clients: ClientPool, now: datetime) -> list[Partition]:
+def drop_oldest_week(writers: ClientPool, now: datetime) -> list[Partition]:
     """Drops the oldest week of all projects and returns it. What came in since Monday stays, so that may be nothing."""
     monday = datetime.combine(now.date() - timedelta(days=now.weekday()), time(), UTC)
-    for _, week in groupby(list_partitions(clients), key=lambda partition: partition.week):
-        if old := [partition for partition in week if received_bounds(clients, partition)[1] < monday]:
-            for partition in old:
-                drop_partition(clients, partition)
-            return old
+    for _, week in groupby(list_partitions(writers), key=lambda partition: partition.week):
+        if dropped := [partition for partition in week if drop_received_before(writers, partition, monday)]:
+            return dropped
     return []

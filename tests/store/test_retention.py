@@ -1,5 +1,6 @@
 """What is too old goes by whole weeks, project by project, and its age is counted from when it was received."""
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -130,6 +131,19 @@ def test_an_old_run_that_was_imported_today_is_there_to_be_looked_at(
 
     store.drop_expired(keep(30), NOW)
     assert kept(store, 1) == [1]
+
+
+def test_a_span_that_comes_in_while_its_old_week_is_dropped_is_kept(store: Store, receive: Callable[..., None]) -> None:
+    """Before, one in ten was lost that came between the look at the week and its dropping."""
+    for number in range(1, 17):
+        receive(100 + number, begun=50)
+        importing = threading.Timer(number / 250, lambda number=number: receive(number, begun=50, received=0))
+        importing.start()
+        store.drop_expired(keep(30), NOW)
+        importing.join()
+
+        assert kept(store, number) == [number]
+        store.drop_project("default")
 
 
 def test_the_oldest_week_of_all_projects_goes_first_and_what_is_new_stays(
