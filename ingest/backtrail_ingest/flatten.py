@@ -93,7 +93,7 @@ class Rewriting:
         return not self._has_whole_items and (self.items > 0 or self.faults.counts.total() > 0)
 
     def message(self, shape: Shape, start: int, end: int, notes: Notes) -> bytes:
-        self.wire.budget.fields -= FIELDS_PER_MESSAGE
+        self.wire.budget.pay(FIELDS_PER_MESSAGE)
         if shape.name in ITEMS and not notes.sentences and (easily := self._written_easily(start, end)):
             self.items += 1
             self._has_whole_items = True
@@ -172,7 +172,7 @@ class Rewriting:
         fields = self._fields(shape, parts, notes, digests)
         number = next(known.number for known in shape.fields.values() if known.message is KEY_VALUE)
         chosen = parts.attributes.get(number, {})
-        flagged = self._pop_text(chosen, semconv.FLAGGED, notes)
+        flagged = chosen.pop(semconv.FLAGGED, None)
         verdict = {
             key: chosen.pop(key) for key in (semconv.STEP_REPLAYABLE, semconv.STEP_UNREPLAYABLE_REASON) if key in chosen
         }
@@ -182,8 +182,10 @@ class Rewriting:
             written.append(_text_attribute(number, semconv.STEP_UNREPLAYABLE_REASON, "too_large"))
         else:
             written += self._attributes(number, verdict, notes, {})
-        if said := "; ".join(filter(None, (flagged, notes.text))):
+        if said := "; ".join(filter(None, (self._text(flagged, notes), notes.text))):
             written.append(_text_attribute(number, semconv.FLAGGED, said))
+        elif flagged:
+            written += self._attributes(number, {semconv.FLAGGED: flagged}, notes, {})
         fields[number] = written
         return _joined(fields, parts)
 
@@ -242,22 +244,20 @@ class Rewriting:
     def _attributes(
         self, number: int, chosen: dict[str, tuple[int, int]], notes: Notes, digests: Digests
     ) -> list[bytes]:
-        sent = self._pop_text(chosen, semconv.DIGESTS, notes)
+        sent = chosen.pop(semconv.DIGESTS, None)
         written = [
             _attribute(number, key, self.values.flat(key, start, end, notes, digests))
             for key, (start, end) in chosen.items()
         ]
-        if sent or digests:
-            written.append(_text_attribute(number, semconv.DIGESTS, _with_digests(sent, digests)))
+        if digests:
+            written.append(_text_attribute(number, semconv.DIGESTS, _with_digests(self._text(sent, notes), digests)))
+        elif sent:
+            written.append(_attribute(number, semconv.DIGESTS, self.values.flat(semconv.DIGESTS, *sent, notes, {})))
         return written
 
-    def _pop_text(self, chosen: dict[str, tuple[int, int]], key: str, notes: Notes) -> str:
-        """Nothing if there is none, or if it is no text."""
-        text = self.values.string(*chosen[key], notes) if key in chosen else None
-        if text is None:
-            return ""
-        del chosen[key]
-        return text
+    def _text(self, place: tuple[int, int] | None, notes: Notes) -> str:
+        """Nothing if there is no value, or if it is no text."""
+        return (self.values.string(*place, notes) or "") if place else ""
 
     def _find_fault(self, parts: Parts) -> Fault | None:
         trace_id, span_id, parent_id = (self._bytes(parts, number) for number in (TRACE_ID, SPAN_ID, PARENT_SPAN_ID))

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from backtrail_ingest.limits import MOST_LEVELS
-from backtrail_ingest.wire_fields import Budget, TooManyFields
+from backtrail_ingest.wire_fields import Budget
 from backtrail_store.rows import AttributeValue
 
 MOST_BYTES = 1 << 20  # the parsed form of more might take fifty times as much memory
@@ -51,18 +51,13 @@ class NestedValues:
             raise Unusual
         if which == "kvlist_value":
             pairs = value.kvlist_value.values
-            self._pay(len(pairs) * FIELDS_OF_MEMBER)
+            self._budget.pay(len(pairs) * FIELDS_OF_MEMBER)
             members = {pair.key: self._plain(pair.value, level + 1) for pair in pairs}
             if members and max(map(len, members)) > self._name_length:
                 raise Unusual
             return members
         if which == "array_value":
             elements = value.array_value.values
-            self._pay(len(elements) * FIELDS_OF_VALUE)
+            self._budget.pay(len(elements) * FIELDS_OF_VALUE)
             return [self._plain(element, level + 1) for element in elements]
         raise Unusual
-
-    def _pay(self, fields: int) -> None:
-        self._budget.fields -= fields
-        if self._budget.fields < 0:
-            raise TooManyFields

@@ -28,6 +28,12 @@ class Budget:
 
     fields: int
 
+    def pay(self, fields: int) -> None:
+        """Raises TooManyFields."""
+        self.fields -= fields
+        if self.fields < 0:
+            raise TooManyFields
+
 
 class Wire:
     """One message's bytes."""

@@ -135,6 +135,17 @@ def test_t20_a_step_whose_answer_was_cut_says_that_it_cannot_be_replayed() -> No
     assert json.loads(str(found[semconv.DIGESTS])) == json.loads(known)
 
 
+@pytest.mark.parametrize("mine", [5, ["x"], b"x", {"a": 1}, None], ids=repr)
+def test_what_a_sender_has_in_the_place_of_our_own_notes_never_stands_beside_them(mine: Value) -> None:
+    """Two values of two types under one key would be read as one that cannot be read."""
+    ours = (semconv.FLAGGED, semconv.DIGESTS)
+    span = after(plain_span(attributes={"long": "x" * 2000} | dict.fromkeys(ours, mine)))
+
+    keys = [one.key for one in span.attributes]
+    assert sorted(keys) == sorted(["long", *ours])
+    assert all(type(attributes_of(span)[key]) is str for key in ours)
+
+
 def test_within_the_limits_nothing_is_touched() -> None:
     events = [Span.Event(name="e", attributes=key_values(numbered(16)))] * 4
     links = [Span.Link(trace_id=TRACE_ID, span_id=ROOT_ID, attributes=key_values(numbered(16)))] * 3
@@ -228,3 +239,11 @@ def test_a_body_of_more_fields_than_anybody_needs_is_refused(monkeypatch: pytest
 
     with pytest.raises(RequestTooLarge, match="more than 100000 fields"):
         rewrite(in_a_span(b"\x5a\x00" * 100_000))
+
+
+def test_spans_that_are_fine_by_themselves_are_paid_for_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flatten, "MOST_FIELDS", 100_000)
+    span = plain_span().SerializeToString()
+
+    with pytest.raises(RequestTooLarge, match="more than 100000 fields"):
+        rewrite(in_scope_spans(delimited(2, span) * 8_000))

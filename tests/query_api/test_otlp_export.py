@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from backtrail import semconv
 from backtrail_ingest.otlp_json import to_protobuf
 from backtrail_query.routes.otlp import export_logs, export_spans
 from backtrail_store import Store
@@ -205,6 +206,19 @@ def test_a_long_run_comes_in_pieces_that_make_one_request(insert: Insert, api: T
 
     assert [len(one["scopeSpans"][0]["spans"]) for one in as_json["resourceSpans"]] == [500, 500, 201]
     assert [len(one.scope_spans[0].spans) for one in as_protobuf.resource_spans] == [500, 500, 201]
+
+
+@pytest.mark.parametrize(
+    "note", ["time out of range: " + "9" * 21, "end before start: " + "9" * 20, "time out of range: 1 to " + "9" * 5000]
+)
+def test_a_note_of_the_senders_own_does_no_harm(insert: Insert, api: TestClient, note: str) -> None:
+    insert(plain_span(attributes={semconv.FLAGGED: note}))
+
+    answers = [api.get(f"/api/v1/runs/{RUN_ID}/otlp", headers=headers) for headers in ({}, PROTOBUF)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    [resource_spans] = ExportTraceServiceRequest.FromString(answers[1].content).resource_spans
+    assert resource_spans.scope_spans[0].spans[0].name == "work"
 
 
 def test_an_unknown_run_is_not_found(api: TestClient) -> None:

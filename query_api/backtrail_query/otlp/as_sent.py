@@ -16,9 +16,12 @@ from backtrail_store.rows import AttributeValue, SpanRow
 
 Attributes = dict[str, AttributeValue]
 
+LARGEST_TIME = (1 << 64) - 1
+
 # What the views say of times, each time they read them; see spans_view and logs_view.
-_TIMES = re.compile(r"time out of range: (\d+)(?: to (\d+))?")
-_EARLY_END = re.compile(r"end before start: (\d+)")
+# Senders may write there too, so it need not be a time.
+_TIMES = re.compile(r"time out of range: (\d{1,20})(?!\d)(?: to (\d{1,20})(?!\d))?")
+_EARLY_END = re.compile(r"end before start: (\d{1,20})(?!\d)")
 _ODD_TIME = re.compile(rf"{_TIMES.pattern}|{_EARLY_END.pattern}|no start time|no time|received \d+ hours \w+ its \w+")
 
 
@@ -43,9 +46,9 @@ def sent_span(row: SpanRow) -> SentSpan:
     flagged = _flagged(row.attributes)
     start, end = row.start_time_unix_nano, row.end_time_unix_nano
     if times := _TIMES.search(flagged):
-        start, end = int(times[1]), int(times[2] or times[1])
+        start, end = _time(times[1]), _time(times[2] or times[1])
     elif early := _EARLY_END.search(flagged):
-        end = int(early[1])
+        end = _time(early[1])
     span_id, parent_span_id = row.span_id, row.parent_span_id
     if row.is_pending:  # it stands for a span, but was one of its own, whose id is of no interest
         span_id, parent_span_id = sha256(f"{row.trace_id} {row.span_id}".encode()).hexdigest()[:16], row.span_id
@@ -54,7 +57,11 @@ def sent_span(row: SpanRow) -> SentSpan:
 
 def sent_log(row: LogRow) -> SentLog:
     times = _TIMES.search(_flagged(row.attributes))
-    return SentLog(row, int(times[1]) if times else row.time_unix_nano, _attributes(row.attributes, []))
+    return SentLog(row, _time(times[1]) if times else row.time_unix_nano, _attributes(row.attributes, []))
+
+
+def _time(digits: str) -> int:
+    return min(int(digits), LARGEST_TIME)
 
 
 def _attributes(attributes: Mapping[str, AttributeValue], missing: list[str]) -> Attributes:
