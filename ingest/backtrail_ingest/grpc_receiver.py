@@ -94,6 +94,7 @@ class GrpcReceiver:
         host: str,
         port: int,
         max_request_bytes: int,
+        max_connections: int,
         interceptors: "Sequence[grpc.aio.ServerInterceptor[Any, Any]]" = (),
         credentials: grpc.ServerCredentials | None = None,
     ) -> None:
@@ -106,6 +107,10 @@ class GrpcReceiver:
                 ("grpc.max_receive_message_length", max_request_bytes),
                 ("grpc.http2.bdp_probe", 0),  # or what nobody asked for would be received by the megabyte
                 ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
+                (
+                    "grpc.max_allowed_incoming_connections",
+                    max_connections,
+                ),  # each is an open file, of which others need some
                 ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
                 ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1000),
                 ("grpc.so_reuseport", 0),  # or a second server would share the port, and half of the spans

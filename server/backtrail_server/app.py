@@ -34,6 +34,7 @@ from backtrail_server.cors import Cors
 from backtrail_server.errors import CannotStart
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
 from backtrail_server.memory import giving_memory_back
+from backtrail_server.open_files import allow_connections
 from backtrail_server.pricing import learning_prices
 from backtrail_server.probes import probes_of, store_probe
 from backtrail_server.readiness import Readiness
@@ -221,6 +222,7 @@ def grpc_receiver(app: FastAPI, settings: Settings, tls: Tls | None) -> GrpcRece
         host=settings.host,
         port=settings.grpc_port,
         max_request_bytes=settings.max_request_bytes,
+        max_connections=allow_connections(settings.max_connections),
         interceptors=[RpcGate(app.state)],
         credentials=tls.grpc_credentials() if tls else None,
     )

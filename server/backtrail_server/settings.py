@@ -68,7 +68,9 @@ class Settings(BaseSettings):
         default=256 << 20, gt=0, description="Most bytes of requests between their arrival and their acknowledgement."
     )
     max_connections: int = Field(
-        default=4096, gt=0, description="Most HTTP connections at a time; fewer if the system allows fewer open files."
+        default=4096,
+        gt=0,
+        description="Most connections at a time on each port; fewer if the system allows fewer open files.",
     )
     inbox_bytes: int = Field(
         default=2 << 30, ge=1 << 20, description="Most the inbox may hold on disk before new spans are refused."

@@ -89,7 +89,7 @@ class OverloadedReceivers:
             self._admission = app.state.admission = Admission(
                 inbox, self.ledger, max_request_bytes=MIB, max_bytes_in_flight=MIB, retry_after=2
             )
-            grpc = GrpcReceiver(host="127.0.0.1", port=0, max_request_bytes=MIB)
+            grpc = GrpcReceiver(host="127.0.0.1", port=0, max_connections=100, max_request_bytes=MIB)
             async with grpc, grpc.serving(self._admission):
                 self._admission.max_bytes_in_flight = 0
                 listener = socket.create_server(("127.0.0.1", 0))

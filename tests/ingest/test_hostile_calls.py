@@ -190,7 +190,7 @@ async def receiving(folder: InboxFolder, ledger: Ledger) -> AsyncIterator[str]:
     """The real receiver in this event loop, where its deadlines can be shortened."""
     with folder.opened(ledger) as inbox:
         door = Admission(inbox, ledger, max_request_bytes=LIMIT, max_bytes_in_flight=LIMIT, retry_after=2)
-        receiver = GrpcReceiver(host="127.0.0.1", port=0, max_request_bytes=LIMIT)
+        receiver = GrpcReceiver(host="127.0.0.1", port=0, max_connections=100, max_request_bytes=LIMIT)
         calling_project.set("default")  # as the gate does for each call
         async with receiver, receiver.serving(door):
             yield f"127.0.0.1:{receiver.port}"

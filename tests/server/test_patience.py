@@ -1,6 +1,7 @@
 """Clients that are slow, silent or too many: they are given up, and nobody else notices (T27)."""
 
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -26,6 +27,7 @@ LARGE = 64 << 20
 IDLE = 2000
 HEAD = b"POST /length HTTP/1.1\r\nhost: x\r\n"
 PROTOBUF = {"content-type": "application/x-protobuf"}
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # and empty settings
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 app = FastAPI()
@@ -211,6 +213,30 @@ def test_t27_two_thousand_idle_connections_leave_others_unaffected(tmp_path: Pat
         assert httpx.get(f"{server.url}/readyz").status_code == 200
         with grpc.insecure_channel(server.grpc_target) as channel:
             assert channel.unary_unary(EXPORT, bytes, bytes)(body, timeout=20) == b""
+
+
+def test_t27_grpc_connections_too_many_take_nobody_elses_files(tmp_path: Path) -> None:
+    """Idle ones, without a key: beyond the limit they are closed, and those that end make room for others."""
+    body = otlp_request(plain_span()).SerializeToString()
+    environment = os.environ | {"BACKTRAIL_MAX_CONNECTIONS": "20"}
+    with running_server(tmp_path / "data", env=environment) as server:
+        host, _, port = server.grpc_target.rpartition(":")
+        files = Path(f"/proc/{server.process.pid}/fd")
+        before = len(list(files.iterdir()))
+        with ExitStack() as idle:
+            for _ in range(200):
+                connection = idle.enter_context(socket.create_connection((host, int(port)), timeout=20))
+                with suppress(OSError):
+                    connection.sendall(PREFACE)
+            assert httpx.post(f"{server.url}/v1/traces", content=body, headers=PROTOBUF).status_code == 200
+            until(lambda: len(list(files.iterdir())) < before + 60)
+
+        def is_taken() -> bool:
+            with grpc.insecure_channel(server.grpc_target) as channel, suppress(grpc.RpcError):
+                return bool(channel.unary_unary(EXPORT, bytes, bytes)(body, timeout=20) == b"")
+            return False
+
+        until(is_taken)
 
 
 @pytest.mark.nightly
