@@ -178,6 +178,19 @@ def test_log_records_are_exported_beside_the_spans(store: Store, api: TestClient
     assert len(json.loads(as_json)["resourceLogs"][0]["scopeLogs"][0]["logRecords"]) == 3
 
 
+@pytest.mark.parametrize(("time", "observed"), [(START, 2**64 - 1), (2**63, 2**63 + 1), (2**63, START)])
+def test_a_records_times_are_exported_as_they_came_even_where_no_column_can_hold_them(
+    store: Store, api: TestClient, time: int, observed: int
+) -> None:
+    store.insert(logs_batch_of(logs_request(log_record("odd", time=time, observed=observed))))
+
+    answer = api.get(f"/api/v1/runs/{RUN_ID}/otlp", params={"signal": "logs"}, headers=PROTOBUF)
+
+    [record] = ExportLogsServiceRequest.FromString(answer.content).resource_logs[0].scope_logs[0].log_records
+    assert (record.time_unix_nano, record.observed_time_unix_nano) == (time, observed)
+    assert "backtrail.flagged" not in {one.key for one in record.attributes}
+
+
 def test_a_run_without_log_records_has_an_empty_request_of_them(insert: Insert, api: TestClient) -> None:
     insert(run_span())
 

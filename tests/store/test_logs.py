@@ -136,6 +136,7 @@ def test_t17_a_record_whose_ids_are_none_is_kept_without_them_and_says_so(store:
         (0, START, START, None),
         (0, 0, 0, "no time"),
         (UINT64_MAX, START, 5617000000000000000, f"time out of range: {UINT64_MAX}"),
+        (START, UINT64_MAX, START, f"observed time out of range: {UINT64_MAX}"),
     ],
 )
 def test_t21_a_record_of_any_time_is_stored(

@@ -20,9 +20,13 @@ LARGEST_TIME = (1 << 64) - 1
 
 # What the views say of times, each time they read them; see spans_view and logs_view.
 # Senders may write there too, so it need not be a time.
-_TIMES = re.compile(r"time out of range: (\d{1,20})(?!\d)(?: to (\d{1,20})(?!\d))?")
+_TIMES = re.compile(r"(?<!observed )time out of range: (\d{1,20})(?!\d)(?: to (\d{1,20})(?!\d))?")
 _EARLY_END = re.compile(r"end before start: (\d{1,20})(?!\d)")
-_ODD_TIME = re.compile(rf"{_TIMES.pattern}|{_EARLY_END.pattern}|no start time|no time|received \d+ hours \w+ its \w+")
+_OBSERVED = re.compile(r"observed time out of range: (\d{1,20})(?!\d)")
+_ODD_TIME = re.compile(
+    rf"{_TIMES.pattern}|{_EARLY_END.pattern}|{_OBSERVED.pattern}"
+    r"|no start time|no time|received \d+ hours \w+ its \w+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class SentSpan:
 class SentLog:
     row: LogRow
     time_unix_nano: int
+    observed_time_unix_nano: int
     attributes: Attributes
 
 
@@ -56,8 +61,14 @@ def sent_span(row: SpanRow) -> SentSpan:
 
 
 def sent_log(row: LogRow) -> SentLog:
-    times = _TIMES.search(_flagged(row.attributes))
-    return SentLog(row, _time(times[1]) if times else row.time_unix_nano, _attributes(row.attributes, []))
+    flagged = _flagged(row.attributes)
+    times, observed = _TIMES.search(flagged), _OBSERVED.search(flagged)
+    return SentLog(
+        row,
+        _time(times[1]) if times else row.time_unix_nano,
+        _time(observed[1]) if observed else row.observed_time_unix_nano,
+        _attributes(row.attributes, []),
+    )
 
 
 def _time(digits: str) -> int:

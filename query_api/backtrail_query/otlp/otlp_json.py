@@ -127,7 +127,7 @@ def _log_record(log: SentLog) -> JsonObject:
     row = log.row
     return _set(
         timeUnixNano=str(log.time_unix_nano),
-        observedTimeUnixNano=str(row.observed_time_unix_nano),
+        observedTimeUnixNano=str(log.observed_time_unix_nano),
         severityNumber=row.severity_number,
         severityText=row.severity_text,
         body=_value(row.body) if row.body is not None else None,

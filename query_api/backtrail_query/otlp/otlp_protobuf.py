@@ -129,7 +129,7 @@ def _log_record(log: SentLog) -> LogRecord:
     row = log.row
     return LogRecord(
         time_unix_nano=log.time_unix_nano,
-        observed_time_unix_nano=row.observed_time_unix_nano,
+        observed_time_unix_nano=log.observed_time_unix_nano,
         severity_number=row.severity_number,  # type: ignore[arg-type]
         severity_text=row.severity_text,
         body=None if row.body is None else any_value(row.body),

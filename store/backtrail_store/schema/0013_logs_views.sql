@@ -35,6 +35,7 @@ SELECT
     texts['backtrail.flagged'],
     bad_ids,
     odd_time,
+    if(observed > 5617000000000000000, concat('observed time out of range: ', toString(observed)), ''),
     if(severity BETWEEN 0 AND 24, '', concat('severity_number out of range: ', toString(severity)))]), '; ') AS flagged,
   body,
   body_type,
