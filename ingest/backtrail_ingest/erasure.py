@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.inbox_file import InboxFile
@@ -25,7 +26,7 @@ MOST_FIELDS = 1 << 26  # more than a request of the largest size has
 PATH = (1, 2, 2)  # resource_spans, scope_spans, spans; and the same in logs
 TRACE_ID = {TRACES: 1, LOGS: 9}
 ATTRIBUTES = {TRACES: 9, LOGS: 6}
-KEY, VALUE, STRING = 1, 2, 1
+KEY, VALUE = 1, 2
 
 IsWanted = Callable[[int, int], bool]
 
@@ -50,7 +51,7 @@ class Request:
         found: set[str] = set()
 
         def look(start: int, end: int) -> bool:
-            if user_id is None or user_id.encode() in self._user_ids(start, end):
+            if user_id is None or user_id in self._user_ids(start, end):
                 found.add(self.trace_id(start, end))
             return True
 
@@ -81,11 +82,11 @@ class Request:
                 left_out += 1
         return parts, left_out
 
-    def _user_ids(self, start: int, end: int) -> Iterator[bytes]:
+    def _user_ids(self, start: int, end: int) -> Iterator[str]:
         for attribute in self._places(start, end, ATTRIBUTES[self.signal]):
             if next(self._contents(*attribute, KEY), b"") == USER_ID:
-                for value in self._places(*attribute, VALUE):
-                    yield from self._contents(*value, STRING)
+                for value in self._contents(*attribute, VALUE):
+                    yield as_stored(AnyValue.FromString(value))
 
     def _contents(self, start: int, end: int, wanted: int) -> Iterator[bytes]:
         for content, stop in self._places(start, end, wanted):
@@ -95,6 +96,11 @@ class Request:
         for number, wire_type, _, content, stop in self.wire.fields(start, end):
             if (number, wire_type) == (wanted, LENGTH_DELIMITED):
                 yield content, stop
+
+
+def as_stored(value: AnyValue) -> str:
+    """As the store has it in its texts: many programs number their users."""
+    return str(value.int_value) if value.WhichOneof("value") == "int_value" else value.string_value
 
 
 def find_traces_of_user(file: InboxFile, project: str, user_id: str) -> set[str]:

@@ -85,6 +85,13 @@ def test_other_projects_requests_are_not_looked_at(inbox: Inbox) -> None:
     assert inbox.ask(lambda file: remove_traces(file, "default", {MINE.hex()})).items.total() == 0
 
 
+def test_a_user_may_be_a_number(inbox: Inbox) -> None:
+    quarantine(inbox, envelope_of(plain_span(trace_id=MINE, attributes={"user.id": 42})))
+    quarantine(inbox, envelope_of(plain_span(trace_id=OTHER, attributes={"user.id": 421})))
+
+    assert inbox.ask(lambda file: find_traces_of_user(file, "default", "42")) == {MINE.hex()}
+
+
 def test_what_was_deleted_is_in_no_page_and_in_no_log_of_the_file(inbox: Inbox, inbox_folder: InboxFolder) -> None:
     quarantine(inbox, mixed_request(), reason=f"cannot read {CANARY}")
     quarantine(inbox, envelope_of(plain_span(trace_id=OTHER)))
