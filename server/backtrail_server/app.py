@@ -33,6 +33,7 @@ from backtrail_server.auth.rpc_gate import RpcGate
 from backtrail_server.cors import Cors
 from backtrail_server.errors import CannotStart
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
+from backtrail_server.front import router as front_router
 from backtrail_server.memory import giving_memory_back
 from backtrail_server.open_files import allow_connections
 from backtrail_server.pricing import learning_prices
@@ -161,6 +162,7 @@ def app_living(
         app.include_router(admin.create_router())
     app.include_router(backtrail_query.create_router() if answers else health.router)
     app.include_router(readyz_router)
+    app.include_router(front_router)
     backtrail_query.errors.install(app)
     faults.install(app, retry_after=settings.retry_after)
     app.add_middleware(Gate, routes=Routes(app), names=names_of(settings))

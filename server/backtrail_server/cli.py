@@ -7,6 +7,7 @@ What cannot be done is one sentence on stderr and exit code 2.
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,7 +17,7 @@ from backtrail_ingest.errors import InboxUnusable
 from backtrail_ingest.ports import PortInUse
 from backtrail_server.commands import backup, check, keys, migrate, projects, quarantine, restore, serve
 from backtrail_server.errors import CannotStart, CommandFailed
-from backtrail_server.settings import Settings, describe
+from backtrail_server.settings import Settings, describe, unknown_variables
 from backtrail_store.errors import StoreError
 
 COMMANDS = (serve, migrate, check, projects, keys, quarantine, backup, restore)
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     for library in ("urllib3", "clickhouse_connect"):  # what they log on the way to an error is in the error
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    for sentence in unknown_variables(os.environ):
+        complain(sentence)
     try:
         return int(options.run(settings_of(options), options))
     except ValidationError as error:

@@ -4,6 +4,8 @@ environment, flags → cli → **settings** → process, app (which hand on numb
 """
 
 import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -162,6 +164,18 @@ class Settings(BaseSettings):
     @property
     def inbox_path(self) -> Path:
         return self.data / "inbox.sqlite"
+
+
+OF_OTHERS = {"BACKTRAIL_API_KEY", "BACKTRAIL_ENDPOINT", "BACKTRAIL_TEST_STORE", "BACKTRAIL_TEST_CANARY"}
+
+
+def unknown_variables(environment: Iterable[str]) -> Iterator[str]:
+    """A sentence for each BACKTRAIL_ variable that nobody reads: it is most likely misspelt, and so without effect."""
+    known = {f"BACKTRAIL_{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(environment):
+        if name.upper().startswith("BACKTRAIL_") and name.upper() not in known | OF_OTHERS:
+            near = get_close_matches(name.upper(), sorted(known), n=1)
+            yield f"{name} is no setting and is ignored" + (f"; is {near[0]} meant?" if near else "")
 
 
 def listed(names: str) -> frozenset[str]:

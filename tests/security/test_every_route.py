@@ -81,6 +81,8 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int | None, ...], dict[str, Any]]] = {
     ("GET", "/metrics"): (SERVER, {}),
     ("GET", "/healthz"): (OPEN, {}),
     ("GET", "/readyz"): (OPEN, {}),
+    ("GET", "/"): (OPEN, {}),
+    ("HEAD", "/"): (OPEN, {}),
     ("GET", "/openapi.json"): (OPEN, {}),
     ("HEAD", "/openapi.json"): (OPEN, {}),
     ("GET", "/docs"): (OPEN, {}),
@@ -132,7 +134,7 @@ def test_t29_a_route_answers_each_caller_as_the_table_says(keyed: KeyedServer, m
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("path", ["/api/v1/nothing", "/", "/api/v1/runs/", "//api/v1/runs", "/API/v1/runs"])
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/nothing", "/api/v1/runs/", "//api/v1/runs", "/API/v1/runs"])
 def test_t29_without_a_key_nobody_learns_which_paths_there_are(keyed: KeyedServer, method: str, path: str) -> None:
     assert keyed.request("none", method, path).status_code == 401
     assert keyed.request("wrong", method, path).status_code == 401

@@ -29,7 +29,7 @@ KEYS = st.sampled_from(
 )
 VALUES = st.binary(max_size=40) | KEYS | st.builds(lambda one, other: one + other, KEYS, st.binary(max_size=20))
 HEADERS = st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=6)
-OPEN = {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+OPEN = {"/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
 
 APP = create_app(Settings(data=Path("nowhere")))
 ROUTES = Routes(APP)
@@ -85,7 +85,10 @@ def test_a_stranger_cannot_fill_the_log(keyed: KeyedServer) -> None:
     """Nothing is written for what he may send as often as he likes."""
     before = keyed.server.logged()
     address = urlsplit(keyed.server.url)
-    for sent in (b"GET /\x00 HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"):
+    for sent in (
+        b"GET /\x00 HTTP/1.1\r\n\r\n",
+        b"GET /nothing HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    ):
         with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
             connection.sendall(sent)
             assert connection.recv(4096).startswith(b"HTTP/1.1 4")

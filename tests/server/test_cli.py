@@ -103,3 +103,15 @@ def test_without_a_command_it_says_which_there_are(capsys: pytest.CaptureFixture
         main([])
 
     assert "COMMAND" in capsys.readouterr().err
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_one_it_looks_like(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BACKTRAIL_PROT", "4319")
+    monkeypatch.setenv("BACKTRAIL_API_KEY", "the SDK's")
+
+    assert main(["migrate", "--print", "--data", str(tmp_path)]) == 0
+
+    complaints = [line for line in capsys.readouterr().err.splitlines() if "API_KEY" in line or "PROT" in line]
+    assert complaints == ["backtrail-server: BACKTRAIL_PROT is no setting and is ignored; is BACKTRAIL_PORT meant?"]

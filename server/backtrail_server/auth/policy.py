@@ -55,6 +55,7 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("GET", "/metrics"): "server",
     ("GET", "/healthz"): "open",
     ("GET", "/readyz"): "open",
+    **{(method, "/"): "open" for method in ("GET", "HEAD")},
     # What the API looks like, the same for every server of this version.
     **{(method, "/openapi.json"): "open" for method in ("GET", "HEAD")},
     **{(method, "/docs"): "open" for method in ("GET", "HEAD")},
