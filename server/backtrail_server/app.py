@@ -31,6 +31,7 @@ from backtrail_server.auth.keyring import KeyRing, refreshed
 from backtrail_server.auth.routes import Routes
 from backtrail_server.auth.rpc_gate import RpcGate
 from backtrail_server.cors import Cors
+from backtrail_server.erasing import finish_in_background
 from backtrail_server.errors import CannotStart
 from backtrail_server.folder import keep_temporary_files_in, owned_folder
 from backtrail_server.front import router as front_router
@@ -137,6 +138,7 @@ async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admiss
                 app.state.inbox, app.state.admission = inbox, admission
                 probes = probes_of(settings, store=store, inbox=inbox, ledger=ledger, writer=writer)
                 app.state.retention = retention_of(store, settings)
+                finish_in_background(store=store, inbox=inbox, ledger=ledger, folder=settings.data)
                 with closing(Readiness(probes)) as app.state.readiness:
                     async with learning_prices(store), keeping_to(app.state.retention):
                         yield admission

@@ -4,11 +4,17 @@
 
 First what waits is stored, so that it can be found. Then the traces are buried: from here on none of their spans is
 stored, however late it comes. An insert may be under way that does not know it yet, so what waits is stored once more.
+A mark in the data folder says that this has begun. A server that finds one when it starts does the rest.
 """
 
+import json
+import logging
+import os
 import sqlite3
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,8 +23,11 @@ from backtrail_ingest import Inbox, Ledger
 from backtrail_ingest.erasure import find_traces_of_user, has_trace, remove_traces, wipe
 from backtrail_ingest.inbox_file import InboxFile
 from backtrail_server.backup.contents import INBOX, no_erasure
-from backtrail_store import Erased, NoRoom, Store, StoreUnavailable
+from backtrail_store import Erased, NoRoom, Store, StoreError, StoreUnavailable
 
+logger = logging.getLogger(__name__)
+
+MARK = "erasing"
 WAIT_SECONDS = 60
 LOCK_SECONDS = 5
 TABLES = frozenset({"spans", "contents", "logs"})
@@ -50,25 +59,29 @@ class Eraser:
         is_known = self.store.is_known(self.project, run_id) or self.inbox.ask(
             lambda file: has_trace(file, self.project, run_id)
         )
-        return self._erase([run_id]) if is_known else None
+        return self.erase([run_id]) if is_known else None
 
     def erase_user(self, user_id: str) -> Erasure:
         """Every run of which any span names this user."""
         self._wait_until_stored()
         waiting = self.inbox.ask(lambda file: find_traces_of_user(file, self.project, user_id))
         stored = self.store.find_traces_of_user(self.project, user_id)
-        return self._erase(sorted(waiting.union(stored)))
+        return self.erase(sorted(waiting.union(stored)))
 
-    def _erase(self, run_ids: Sequence[str]) -> Erasure:
+    def erase(self, run_ids: Sequence[str]) -> Erasure:
         if not no_erasure.acquire(timeout=LOCK_SECONDS):
-            raise StoreUnavailable("a backup is being written, which holds on to the files: erase when it is done")
+            raise StoreUnavailable(
+                "a backup is being written, which holds on to the files, or something else erased: "
+                "erase when it is done"
+            )
         try:
-            self.store.bury(self.project, run_ids)
-            self._wait_until_stored()
-            erased = self.store.erase_buried(self.project)
-            removed = self.inbox.ask(lambda file: remove_traces(file, self.project, set(run_ids)))
-            self.ledger.dropped(removed.items)
-            self._wipe()
+            with marked(self, run_ids):
+                self.store.bury(self.project, run_ids)
+                self._wait_until_stored()
+                erased = self.store.erase_buried(self.project)
+                removed = self.inbox.ask(lambda file: remove_traces(file, self.project, set(run_ids)))
+                self.ledger.dropped(removed.items)
+                self._wipe()
         finally:
             no_erasure.release()
         return Erasure(
@@ -99,3 +112,34 @@ class Eraser:
     def _unread(self) -> list[str]:
         aside = [str(path) for path in sorted(self.folder.glob(f"{INBOX}.damaged-*"))]
         return aside + [str(part) for part in self.store.health().broken_parts if part.table in TABLES]
+
+
+@contextmanager
+def marked(eraser: Eraser, run_ids: Sequence[str]) -> Iterator[None]:
+    """The mark stands whole or not at all, and goes only when all went well."""
+    mark, unnamed = eraser.folder / MARK, eraser.folder / f"{MARK}.new"
+    try:
+        with unnamed.open("w") as file:
+            json.dump({"project": eraser.project, "run_ids": list(run_ids)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unnamed.rename(mark)
+    except OSError as error:
+        raise NoRoom(f"{mark} cannot be written, so nothing is erased: {error.strerror}") from error
+    yield
+    mark.unlink(missing_ok=True)
+
+
+def finish_in_background(*, store: Store, inbox: Inbox, ledger: Ledger, folder: Path) -> None:
+    """What a server had begun to erase when it ended. Nobody waits for this one, and its end is not waited for."""
+
+    def finish(project: str, run_ids: Sequence[str]) -> None:
+        try:
+            Eraser(store=store, inbox=inbox, ledger=ledger, folder=folder, project=project).erase(run_ids)
+        except StoreError as error:
+            logger.warning("an erasure that was interrupted could not be finished, erase again: %s", error)
+        else:
+            logger.info("an erasure that was interrupted is finished")
+
+    if (mark := folder / MARK).exists():
+        threading.Thread(target=finish, kwargs=json.loads(mark.read_text()), name="erasing", daemon=True).start()

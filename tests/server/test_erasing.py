@@ -1,6 +1,7 @@
 """Erasure over HTTP: when it is answered, no file of the data folder holds the text, and nothing brings it back."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,3 +155,25 @@ def test_a_run_that_is_being_sent_while_it_is_erased_stays_gone(server: RunningS
     assert httpx.get(f"{server.url}/api/v1/runs/{MINE.hex()}").status_code == 404
     assert delete(server, f"runs/{MINE.hex()}").json()["spans"] == 0
     assert files_with_the_canary(data) == []
+
+
+def test_an_erasure_in_whose_middle_the_server_was_killed_is_finished_by_the_next_one(
+    server: RunningServer, data: Path
+) -> None:
+    send(server, *canary_spans(MINE))
+    until(lambda: httpx.get(f"{server.url}/api/v1/runs/{MINE.hex()}").is_success)
+
+    def ask() -> None:
+        with contextlib.suppress(httpx.TransportError):
+            delete(server, f"runs/{MINE.hex()}")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    until(lambda: (data / "erasing").exists() or not asking.is_alive())
+    server.kill()
+    asking.join()
+
+    with running_server(data) as server:
+        until(lambda: httpx.get(f"{server.url}/api/v1/runs/{MINE.hex()}").status_code == 404)
+        until(lambda: not (data / "erasing").exists())
+        assert files_with_the_canary(data) == []
