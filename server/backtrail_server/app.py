@@ -166,6 +166,7 @@ def app_living(
     app.include_router(readyz_router)
     app.include_router(front_router)
     backtrail_query.errors.install(app)
+    admin.install(app)
     faults.install(app, retry_after=settings.retry_after)
     app.add_middleware(Gate, routes=Routes(app), names=names_of(settings))
     app.add_middleware(Cors, origins=settings.origins)  # around the gate, whose refusals a page may read too

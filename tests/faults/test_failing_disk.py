@@ -18,6 +18,7 @@ from backtrail_ingest.inbox_file import InboxFile
 from tests.factories import TRACE_ID, otlp_request, plain_span, span_id
 from tests.faults.faulty import Life, Lives, lives_on, numbered, numbers_of
 from tests.ingest.conftest import InboxFolder, until
+from tests.server.test_control import quarantine_a_request
 from tests.serving import RunningServer, running_server
 
 ALL = {*range(1, 10), 100}
@@ -120,9 +121,12 @@ def test_t5_a_full_disk_releases_the_reserve_so_that_what_is_stored_can_leave(li
 def test_t4_while_the_disk_fails_a_server_answers_503_and_stays_up(disk: Path, tmp_path: Path) -> None:
     failing = tmp_path / "failing"
     environment = os.environ | {"LD_PRELOAD": str(disk), "FAULTY_WHILE": str(failing)}
+    quarantine_a_request(tmp_path / "data")
     with running_server(tmp_path / "data", env=environment) as server:
         assert post(server, 1).status_code == 200
         failing.touch()
+        undropped = httpx.delete(f"{server.url}/api/v1/quarantine/1")
+        assert (undropped.status_code, undropped.headers["retry-after"]) == (503, "2")
         for number in (2, 3):
             refused = post(server, number)
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
@@ -130,6 +134,8 @@ def test_t4_while_the_disk_fails_a_server_answers_503_and_stays_up(disk: Path, t
         until(lambda: "could not be written" in httpx.get(f"{server.url}/readyz").text)
         failing.unlink()
         until(lambda: post(server, 2).status_code == 200)
+        # 404 where the commit whose sync failed has come onto the disk after all
+        assert httpx.delete(f"{server.url}/api/v1/quarantine/1").status_code in (200, 404)
         until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
         until(lambda: "backtrail_spans_stored_total 2.0" in httpx.get(f"{server.url}/metrics").text)
 
