@@ -22,14 +22,13 @@ from pathlib import Path
 from backtrail_ingest import Inbox, Ledger
 from backtrail_ingest.erasure import find_traces_of_user, has_trace, remove_traces, wipe
 from backtrail_ingest.inbox_file import InboxFile
-from backtrail_server.backup.contents import INBOX, no_erasure
+from backtrail_server.backup.contents import INBOX, LOCK_SECONDS, no_erasure
 from backtrail_store import Erased, NoRoom, Store, StoreError, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 MARK = "erasing"
 WAIT_SECONDS = 60
-LOCK_SECONDS = 5
 TABLES = frozenset({"spans", "contents", "logs"})
 
 

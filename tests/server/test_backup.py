@@ -13,9 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from backtrail_server.backup import contents
 from backtrail_server.backup.restore import restore
 from backtrail_server.errors import CommandFailed
-from backtrail_store import NotEmbedded, Store, schema_files
+from backtrail_store import NotEmbedded, Store, StoreUnavailable, schema_files
 from backtrail_store.address import parse_address
 from tests.factories import TRACE_ID, otlp_request, plain_span, run_span, span_id
 from tests.faults.test_kills import PROTOBUF, Sender
@@ -98,6 +99,16 @@ def test_a_backup_whose_reader_goes_away_stands_in_nobodys_way(tmp_path: Path) -
 
         assert erased.status_code == 200, erased.text
         until(lambda: not list((tmp_path / "tmp").glob("inbox-*")))
+
+
+def test_a_second_backup_does_not_keep_a_thread_until_the_first_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "LOCK_SECONDS", 0)
+
+    with contents.alone(), pytest.raises(StoreUnavailable, match="another backup"), contents.alone():
+        pass
+
+    with contents.alone():
+        pass
 
 
 def test_a_backup_is_for_its_owner_alone_and_leaves_nothing_behind(backup: Path) -> None:

@@ -15,17 +15,18 @@ from uuid import uuid4
 
 from backtrail_ingest import Inbox
 from backtrail_server.backup.archive import FORMAT, Header, Member, archive
-from backtrail_store import Store, schema_files
+from backtrail_store import Store, StoreUnavailable, schema_files
 
 INBOX, STORE = "inbox.sqlite", "clickhouse"
+LOCK_SECONDS = 5
 
 # A backup holds on to files, and an erasure answers only when there are none left: one waits for the other.
 no_erasure = threading.Lock()
 
 
 def write_backup(store: Store, inbox: Inbox, folder: Path) -> Generator[bytes, None, None]:
-    """Raises NotEmbedded with its first piece. Nothing is erased until it has ended or is closed."""
-    with no_erasure, copied_inbox(inbox, folder) as copy, store.frozen() as files:
+    """Raises NotEmbedded or StoreUnavailable with its first piece. Nothing is erased until it is closed."""
+    with alone(), copied_inbox(inbox, folder) as copy, store.frozen() as files:
         header = Header(
             format=FORMAT,
             backtrail_version=version("backtrail-server"),
@@ -34,6 +35,17 @@ def write_backup(store: Store, inbox: Inbox, folder: Path) -> Generator[bytes, N
         )
         members = [Member(copy, INBOX), *(Member(file.path, f"{STORE}/{file.name}") for file in files)]
         yield from archive(header, members)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Nobody waits for long: each who does has one of the threads that answer all others."""
+    if not no_erasure.acquire(timeout=LOCK_SECONDS):
+        raise StoreUnavailable("another backup is being written, or something is being erased: begin when it is done")
+    try:
+        yield
+    finally:
+        no_erasure.release()
 
 
 @contextmanager
