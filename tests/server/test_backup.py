@@ -1,6 +1,7 @@
 """A backup is taken while spans pour in, and a folder made of it has everything that was acknowledged before."""
 
 import io
+import os
 import random
 import stat
 import subprocess
@@ -12,11 +13,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
+from backtrail_ingest import Ledger, open_inbox
 from backtrail_server.backup import contents
+from backtrail_server.backup.contents import copied_inbox
 from backtrail_server.backup.restore import restore
 from backtrail_server.errors import CommandFailed
-from backtrail_store import NotEmbedded, Store, StoreUnavailable, schema_files
+from backtrail_store import NoRoom, NotEmbedded, Store, StoreUnavailable, schema_files
 from backtrail_store.address import parse_address
 from tests.factories import TRACE_ID, otlp_request, plain_span, run_span, span_id
 from tests.faults.test_kills import PROTOBUF, Sender
@@ -187,6 +191,28 @@ def test_a_file_that_cannot_be_written_is_one_sentence(backup: Path, tmp_path: P
     assert (
         done.stderr == f"backtrail-server: {tmp_path}/no/folder.tar could not be written: No such file or directory\n"
     )
+
+
+def test_what_is_no_file_is_not_replaced_by_a_backup(backup: Path, tmp_path: Path) -> None:
+    """A device above all: `backup /dev/stdout` as root would put a file in its place."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    done = command("backup", str(pipe), "--data", str(backup.parent / "data"))
+
+    assert done.returncode == 2
+    assert done.stderr == f"backtrail-server: {pipe} could not be written: it is there and is no file\n"
+    assert pipe.is_fifo()
+
+
+def test_a_disk_without_room_for_the_copy_of_the_inbox_is_one_sentence(tmp_path: Path) -> None:
+    with open_inbox(tmp_path / "inbox.sqlite", max_bytes=1 << 22, ledger=Ledger(CollectorRegistry())) as inbox:
+        (tmp_path / "tmp").symlink_to("/proc/self")  # where nobody can make a file
+        with (
+            pytest.raises(NoRoom, match=r"the inbox could not be copied to .* for the backup"),
+            copied_inbox(inbox, tmp_path),
+        ):
+            pass
 
 
 def test_for_a_clickhouse_server_its_own_tool_is_named() -> None:

@@ -3,6 +3,7 @@
 commands.backup → **compression** → FILE → **compression** → restore
 """
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -29,7 +30,9 @@ def new_file(path: Path) -> BinaryIO:
 
 @contextmanager
 def created_backup(file: Path) -> Iterator[IO[bytes]]:
-    """Takes its name when it is whole and synced."""
+    """Takes its name when it is whole and synced. Raises OSError, also where the name is a device's or a folder's."""
+    if file.exists() and not file.is_file():
+        raise FileExistsError(errno.EEXIST, "it is there and is no file")
     part = file.with_name(f"{file.name}.part")
     part.unlink(missing_ok=True)
     try:

@@ -5,6 +5,7 @@ inbox, store → **contents** → archive
 A request that is in both is written again when the copy is served, which changes nothing: it is read once.
 """
 
+import sqlite3
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from uuid import uuid4
 
 from backtrail_ingest import Inbox
 from backtrail_server.backup.archive import FORMAT, Header, Member, archive
-from backtrail_store import Store, StoreUnavailable, schema_files
+from backtrail_store import NoRoom, Store, StoreUnavailable, schema_files
 
 INBOX, STORE = "inbox.sqlite", "clickhouse"
 LOCK_SECONDS = 5
@@ -54,7 +55,10 @@ def copied_inbox(inbox: Inbox, folder: Path) -> Iterator[Path]:
     copy = folder / "tmp" / f"inbox-{uuid4().hex}.sqlite"
     copy.parent.mkdir(exist_ok=True)
     try:
-        inbox.ask(lambda file: file.copy_to(copy))
+        try:
+            inbox.ask(lambda file: file.copy_to(copy))
+        except sqlite3.OperationalError as error:
+            raise NoRoom(f"the inbox could not be copied to {copy.parent} for the backup: {error}") from error
         yield copy
     finally:
         copy.unlink(missing_ok=True)
