@@ -23,7 +23,7 @@ import backtrail_query
 import backtrail_query.errors
 from backtrail_ingest import Admission, GrpcReceiver, Inbox, Ledger, Limits, open_inbox, running_writer
 from backtrail_query.routes import health
-from backtrail_server import admin, faults
+from backtrail_server import admin, api_docs, faults
 from backtrail_server.auth.browsers import Names, is_loopback
 from backtrail_server.auth.exposure import check_exposure
 from backtrail_server.auth.gate import Gate
@@ -156,6 +156,8 @@ def app_living(
         version=version("backtrail-server"),
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,  # api_docs has one that asks nobody else for its scripts
+        redoc_url=None,
         telemetry=NO_TELEMETRY,
         dependencies=[Depends(A_KEY)],
     )
@@ -164,6 +166,7 @@ def app_living(
         app.include_router(admin.create_router())
     app.include_router(backtrail_query.create_router() if answers else health.router)
     app.include_router(readyz_router)
+    app.include_router(api_docs.router)
     app.include_router(front_router)
     backtrail_query.errors.install(app)
     admin.install(app)

@@ -29,7 +29,7 @@ KEYS = st.sampled_from(
 )
 VALUES = st.binary(max_size=40) | KEYS | st.builds(lambda one, other: one + other, KEYS, st.binary(max_size=20))
 HEADERS = st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=6)
-OPEN = {"/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+OPEN = {"/", "/healthz", "/readyz", "/openapi.json", "/docs"}
 
 APP = create_app(Settings(data=Path("nowhere")))
 ROUTES = Routes(APP)
@@ -77,7 +77,7 @@ def test_t29_nothing_comes_through_without_a_key(
     if through is None:
         assert status in (400, 401, 403, 415)
     else:
-        assert path in OPEN
+        assert path in OPEN or path.startswith("/docs/")
         assert (through["state"]["project"], through["state"]["grant"].scopes) == ("", frozenset())
 
 

@@ -58,9 +58,8 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     **{(method, "/"): "open" for method in ("GET", "HEAD")},
     # What the API looks like, the same for every server of this version.
     **{(method, "/openapi.json"): "open" for method in ("GET", "HEAD")},
-    **{(method, "/docs"): "open" for method in ("GET", "HEAD")},
-    **{(method, "/docs/oauth2-redirect"): "open" for method in ("GET", "HEAD")},
-    **{(method, "/redoc"): "open" for method in ("GET", "HEAD")},
+    ("GET", "/docs"): "open",
+    ("GET", "/docs/{asset}"): "open",
 }
 
 RPCS: Mapping[str, Access] = {f"/{signal.service}/Export": "ingest" for signal in SIGNALS.values()}
