@@ -12,6 +12,10 @@ class DataFolderInUse(CannotStart):
     """Another process owns the data folder: there is one owner, everybody else talks HTTP to it."""
 
 
+class NoDataFolder(CannotStart):
+    """The data folder that is to be read is not there."""
+
+
 class DataFolderNotWritable(CannotStart):
     """The data folder cannot be made or written."""
 

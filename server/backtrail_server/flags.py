@@ -33,7 +33,7 @@ def add_action(
         asyncio.run(do(settings, options))
         return 0
 
-    parser = actions.add_parser(name, help=help_)
+    parser = actions.add_parser(name, help=help_, description=help_)
     parser.set_defaults(run=run)
     add_flags(parser, STORE_FLAGS)
     return parser

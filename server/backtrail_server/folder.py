@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from backtrail_server.errors import DataFolderInUse, DataFolderNotWritable
+from backtrail_server.errors import DataFolderInUse, DataFolderNotWritable, NoDataFolder
 
 
 def make_folder(folder: Path) -> None:
@@ -21,6 +21,12 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise DataFolderNotWritable(f"the data folder {folder} cannot be made: {error.strerror}") from error
+
+
+def check_folder(folder: Path) -> None:
+    """For commands that only read: a misspelt folder is not made, and its emptiness not taken for an answer."""
+    if not folder.is_dir():
+        raise NoDataFolder(f"there is no data folder {folder}; name it with --data or BACKTRAIL_DATA")
 
 
 @contextmanager

@@ -115,3 +115,15 @@ def test_a_variable_that_is_no_setting_is_named_with_the_one_it_looks_like(
 
     complaints = [line for line in capsys.readouterr().err.splitlines() if "API_KEY" in line or "PROT" in line]
     assert complaints == ["backtrail-server: BACKTRAIL_PROT is no setting and is ignored; is BACKTRAIL_PORT meant?"]
+
+
+@pytest.mark.parametrize("command", [["check"], ["backup", "trail.tar"]])
+def test_a_misspelt_folder_is_named_and_not_made(
+    tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main([*command, "--data", "misspelt"]) == 2
+
+    assert f"there is no data folder {tmp_path / 'misspelt'}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

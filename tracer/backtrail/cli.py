@@ -162,7 +162,11 @@ def import_files(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="backtrail", description="See what your agents did, and go back to any step.")
+    parser = argparse.ArgumentParser(
+        prog="backtrail",
+        description="See what your agents did, and go back to any step.",
+        epilog="The server is --endpoint or $BACKTRAIL_ENDPOINT; its key, if it asks for one, is $BACKTRAIL_API_KEY.",
+    )
     of_server = argparse.ArgumentParser(add_help=False)
     of_server.add_argument("--endpoint", help="the server; default: $BACKTRAIL_ENDPOINT, else http://127.0.0.1:4318")
     shared = argparse.ArgumentParser(add_help=False, parents=[of_server])

@@ -42,9 +42,9 @@ async def write(settings: Settings, file: Path) -> None:
 
 @asynccontextmanager
 async def backup_of(settings: Settings) -> AsyncIterator[AsyncIterator[bytes]]:
-    from backtrail_server.folder import is_owned, make_folder
+    from backtrail_server.folder import check_folder, is_owned
 
-    make_folder(settings.data)
+    check_folder(settings.data)
     if is_owned(settings.data):
         async with backup_by_the_server(settings) as pieces:
             yield pieces

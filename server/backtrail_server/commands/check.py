@@ -52,9 +52,9 @@ def run(settings: Settings, options: Namespace) -> int:
 async def check(settings: Settings) -> int:
     from backtrail_server.checkup import Checkup, lines
     from backtrail_server.control import ask, control_client
-    from backtrail_server.folder import is_owned, make_folder
+    from backtrail_server.folder import check_folder, is_owned
 
-    make_folder(settings.data)
+    check_folder(settings.data)
     if is_owned(settings.data):
         async with control_client(settings) as client:
             checkup = Checkup.model_validate(await ask(client, "GET", "/api/v1/check"))

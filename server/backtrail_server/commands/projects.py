@@ -36,7 +36,10 @@ async def create(settings: Settings, options: Namespace) -> None:
 
     async with control_client(settings) as client:
         project = await ask(client, "POST", "/api/v1/projects", json={"name": options.name})
-    print(f"project {project['name']} is there; `backtrail-server keys create --project {project['name']}` opens it")
+    name = project["name"]
+    print(
+        f"project {name} is there; `backtrail-server keys create --project {name} --scope ingest --name NAME` opens it"
+    )
 
 
 async def show(settings: Settings, options: Namespace) -> None:
