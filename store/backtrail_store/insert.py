@@ -45,6 +45,7 @@ _DATA_AT_FAULT = frozenset(
     {3, 4, 6, 27, 32, 33, 38, 41, 69, 70, 72, 117, 128, 131, 153, 190, 248, 306, 321, 349, 407, 436, 437, 444, 469}
     | {565, 632, 691, 760}
 )
+_BAD_ARGUMENTS = 36
 _MEMORY_LIMIT_EXCEEDED = 241
 
 
@@ -98,7 +99,10 @@ def _block(batch: Batch, clients: ClientPool, *, is_compressed: bool) -> bytes |
 
 
 def _is_data_at_fault(error: DatabaseError) -> bool:
-    """Of the memory limits only the insert's own says something about the batch; the machine's passes by."""
+    """Of the memory limits only the insert's own says something about the batch; the machine's passes by. And of bad
+    arguments only one is the batch's: two values where there may be one, be the second of no type that counts."""
     if error.code == _MEMORY_LIMIT_EXCEEDED:
         return "Query memory limit exceeded" in str(error)
+    if error.code == _BAD_ARGUMENTS:
+        return "OneOf has more than one value" in str(error)
     return error.code in _DATA_AT_FAULT

@@ -334,3 +334,15 @@ def test_a_field_of_the_wrong_type_costs_nobody_but_itself(store: Store) -> None
     rows = store.reader.get_trace("default", TRACE_ID.hex())
     flags = {row.name: row.attributes.get("backtrail.flagged") for row in rows}
     assert flags == {"odd": "fields of a wrong type left out", "good 1": None, "good 2": None, "good 3": None}
+
+
+def test_a_value_of_two_kinds_costs_nobody_but_itself(store: Store) -> None:
+    """The second is of the wrong wire type: no field at all for protobuf's own readers, one too many for ClickHouse."""
+    two = delimited(9, delimited(1, b"k") + delimited(2, delimited(1, b"text") + b"\x12\x00"))
+    odd = plain_span("odd", id_=span_id(9)).SerializeToString() + two
+    scope_spans = delimited(2, plain_span("good").SerializeToString()) + delimited(2, odd)
+
+    store_away(store, delimited(1, delimited(2, scope_spans)), "default")
+
+    values = {row.name: row.attributes.get("k") for row in store.reader.get_trace("default", TRACE_ID.hex())}
+    assert values == {"odd": "text", "good": None}
