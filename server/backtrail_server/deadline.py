@@ -10,8 +10,6 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 logger = logging.getLogger(__name__)
 
@@ -19,20 +17,17 @@ ENDING_SECONDS = 9.5
 
 
 class Deadline:
-    """Runs from `start` on; until it has passed the process ends in its own way."""
+    """Runs from `start` on, to the very end: the interpreter itself waits without a limit for threads that hang."""
 
     def __init__(self) -> None:
         self._timer = threading.Timer(ENDING_SECONDS, end_now)
-        self._timer.daemon = True
+        self._timer.daemon = True  # it keeps nobody waiting that ends sooner
         self._is_started = False
 
     def start(self) -> None:
         if not self._is_started:
             self._is_started = True
             self._timer.start()
-
-    def cancel(self) -> None:
-        self._timer.cancel()
 
 
 def end_now() -> None:
@@ -44,13 +39,3 @@ def end_now() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
-
-
-@contextmanager
-def deadline() -> Iterator[Deadline]:
-    """Not needed any more when it is left."""
-    limit = Deadline()
-    try:
-        yield limit
-    finally:
-        limit.cancel()

@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from backtrail_ingest.ports import listening_socket
 from backtrail_server.app import create_app
 from backtrail_server.control import serving_control
-from backtrail_server.deadline import Deadline, deadline
+from backtrail_server.deadline import Deadline
 from backtrail_server.memory import collect_seldom, keep_freed_memory
 from backtrail_server.open_files import allow_connections
 from backtrail_server.patience import HEAD_SECONDS, PatientProtocol
@@ -54,13 +54,13 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings) -> None:
-    """Returns after SIGTERM or SIGINT, with everything closed."""
+    """Returns after SIGTERM or SIGINT, with everything closed. The process then has to end soon, or is ended."""
     keep_freed_memory()
     os.umask(0o077)  # what the inbox and the engine write is for their owner alone, whoever made the folder
     tls = tls_of(settings)
     http_socket = listening_socket(settings.host, settings.port, setting="--port or BACKTRAIL_PORT")
-    with deadline() as limit, http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(serve_on(http_socket, settings, tls, limit))
+    with http_socket, asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve_on(http_socket, settings, tls, Deadline()))
 
 
 async def serve_on(http_socket: socket.socket, settings: Settings, tls: Tls | None, limit: Deadline) -> None:
