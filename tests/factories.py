@@ -12,10 +12,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from backtrail import semconv
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.flatten import rewrite
-from backtrail_ingest.inspected import InspectedRequest
-from backtrail_ingest.inspection import inspect
-from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
+from backtrail_ingest.requests.flatten import rewrite
+from backtrail_ingest.requests.inspected import InspectedRequest
+from backtrail_ingest.requests.inspection import inspect
+from backtrail_ingest.requests.log_requests import inspect_logs, rewrite_logs
 from backtrail_store import Batch
 
 TRACE_ID = bytes.fromhex("5b8efff798038103d269b633813fc60c")

@@ -7,11 +7,11 @@ A span is never a Python object here: requests stay bytes, checked by protobuf's
 """
 
 from backtrail_ingest.admission import Admission
-from backtrail_ingest.grpc_receiver import GrpcReceiver
-from backtrail_ingest.http_receiver import create_router
-from backtrail_ingest.inbox import Inbox, open_inbox
+from backtrail_ingest.inbox.inbox import Inbox, open_inbox
 from backtrail_ingest.ledger import Ledger
-from backtrail_ingest.limits import Limits
+from backtrail_ingest.receivers.grpc_receiver import GrpcReceiver
+from backtrail_ingest.receivers.http_receiver import create_router
+from backtrail_ingest.requests.limits import Limits
 from backtrail_ingest.writer import Writer, running_writer
 
 __all__ = [

@@ -13,18 +13,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from backtrail_ingest.apart import Apart
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import Failed, Overloaded, Refusal, RequestTooLarge, ShareUsedUp
-from backtrail_ingest.flatten import rewrite
-from backtrail_ingest.inbox import Inbox
-from backtrail_ingest.inspected import Faults, InspectedRequest
-from backtrail_ingest.inspection import inspect
+from backtrail_ingest.inbox.inbox import Inbox
+from backtrail_ingest.inbox.shares import Shares, is_too_much
 from backtrail_ingest.ledger import Ledger
-from backtrail_ingest.limits import DEFAULT_LIMITS, Limits
-from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
-from backtrail_ingest.pieces import PIECE_BYTES
-from backtrail_ingest.shares import Shares, is_too_much
+from backtrail_ingest.requests.apart import Apart
+from backtrail_ingest.requests.flatten import rewrite
+from backtrail_ingest.requests.inspected import Faults, InspectedRequest
+from backtrail_ingest.requests.inspection import inspect
+from backtrail_ingest.requests.limits import DEFAULT_LIMITS, Limits
+from backtrail_ingest.requests.log_requests import inspect_logs, rewrite_logs
+from backtrail_ingest.requests.pieces import PIECE_BYTES
 from backtrail_ingest.signals import LOGS, TRACES, Signal
 
 LARGE = PIECE_BYTES  # more than that is looked at, packed and hashed for long enough to be noticed

@@ -11,9 +11,9 @@ from typing import Self
 
 import lz4.block
 
-from backtrail_ingest.inspected import InspectedRequest
+from backtrail_ingest.requests.inspected import InspectedRequest
+from backtrail_ingest.requests.wire_fields import varint
 from backtrail_ingest.signals import Signal
-from backtrail_ingest.wire_fields import varint
 
 ENVELOPES_TAG = b"\x0a"  # Batch.envelopes = 1
 PROJECT_TAG = b"\x0a"  # Envelope.project = 1

@@ -18,10 +18,10 @@ from typing import Protocol
 
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import Refusal
-from backtrail_ingest.flatten import rewrite
-from backtrail_ingest.inbox import Inbox
-from backtrail_ingest.inbox_rows import Entry
-from backtrail_ingest.limits import NO_LIMITS
+from backtrail_ingest.inbox.inbox import Inbox
+from backtrail_ingest.inbox.inbox_rows import Entry
+from backtrail_ingest.requests.flatten import rewrite
+from backtrail_ingest.requests.limits import NO_LIMITS
 from backtrail_ingest.signals import SIGNALS, Signal
 from backtrail_store import Batch
 from backtrail_store.errors import BatchRefused

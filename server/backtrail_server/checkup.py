@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pydantic import BaseModel
 
 from backtrail_ingest import Inbox
-from backtrail_ingest.inbox_file import InboxFile
+from backtrail_ingest.inbox.inbox_file import InboxFile
 from backtrail_ingest.signals import LOGS, TRACES
 from backtrail_server.auth.keyring import KeyRing
 from backtrail_server.file_system import file_system_of

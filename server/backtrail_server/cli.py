@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from backtrail_ingest.errors import InboxUnusable
-from backtrail_ingest.ports import PortInUse
+from backtrail_ingest.receivers.ports import PortInUse
 from backtrail_server.commands import backup, check, keys, migrate, projects, quarantine, restore, serve
 from backtrail_server.errors import CannotStart, CommandFailed
 from backtrail_server.settings import Settings, describe, unknown_variables

@@ -20,8 +20,8 @@ from functools import partial
 from pathlib import Path
 
 from backtrail_ingest import Inbox, Ledger
-from backtrail_ingest.erasure import find_traces_of_user, has_trace, remove_traces, wipe
-from backtrail_ingest.inbox_file import InboxFile
+from backtrail_ingest.inbox.erasure import find_traces_of_user, has_trace, remove_traces, wipe
+from backtrail_ingest.inbox.inbox_file import InboxFile
 from backtrail_server.backup.contents import INBOX, LOCK_SECONDS, no_erasure
 from backtrail_store import Erased, NoRoom, Store, StoreError, StoreUnavailable
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backtrail_ingest.http_receiver import answer_status
+from backtrail_ingest.receivers.http_receiver import answer_status
 from backtrail_server.auth.answers import is_otlp
 
 

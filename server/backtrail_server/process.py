@@ -18,7 +18,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from backtrail_ingest.ports import listening_socket
+from backtrail_ingest.receivers.ports import listening_socket
 from backtrail_server.app import create_app
 from backtrail_server.control import serving_control
 from backtrail_server.deadline import Deadline

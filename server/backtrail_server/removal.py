@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from backtrail_ingest import Inbox
-from backtrail_ingest.inbox_file import InboxFile
+from backtrail_ingest.inbox.inbox_file import InboxFile
 from backtrail_store import Project, Store, StoreUnavailable
 
 WAIT_SECONDS = 60

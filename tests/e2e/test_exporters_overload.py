@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backtrail_ingest import Admission, GrpcReceiver, Ledger, create_router, open_inbox
 from backtrail_ingest.errors import Overloaded
-from backtrail_ingest.grpc_receiver import calling_project
+from backtrail_ingest.receivers.grpc_receiver import calling_project
 from backtrail_server.process import Server, new_loop, web_config
 from tests.ingest.conftest import until
 from tests.serving import RunningServer, running_server

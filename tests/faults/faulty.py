@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.first_names import first_names
-from backtrail_ingest.inbox_rows import Entry
+from backtrail_ingest.inbox.inbox_rows import Entry
+from backtrail_ingest.requests.first_names import first_names
 from backtrail_ingest.signals import TRACES
 from tests.factories import plain_span, span_id
 from tests.faults.teller import read_book

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from backtrail_ingest import Inbox, Ledger
 from backtrail_ingest.errors import InboxUnusable
-from backtrail_ingest.inbox_file import PAGE_BYTES, InboxFile
-from backtrail_ingest.inbox_rows import Entry
+from backtrail_ingest.inbox.inbox_file import PAGE_BYTES, InboxFile
+from backtrail_ingest.inbox.inbox_rows import Entry
 from tests.factories import plain_span, span_id
 from tests.faults.faulty import Lives, numbered, numbers_of
 from tests.faults.test_failing_disk import left_in

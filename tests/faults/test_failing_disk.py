@@ -14,7 +14,7 @@ from google.rpc.status_pb2 import Status
 from prometheus_client import CollectorRegistry
 
 from backtrail_ingest import Ledger
-from backtrail_ingest.inbox_file import InboxFile
+from backtrail_ingest.inbox.inbox_file import InboxFile
 from tests.factories import TRACE_ID, otlp_request, plain_span, span_id
 from tests.faults.faulty import Life, Lives, lives_on, numbered, numbers_of
 from tests.ingest.conftest import InboxFolder, until

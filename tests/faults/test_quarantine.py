@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from backtrail_ingest import Inbox, Ledger, open_inbox
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.inspected import InspectedRequest
+from backtrail_ingest.inbox.inbox_file import InboxFile
+from backtrail_ingest.requests.inspected import InspectedRequest
 from tests.factories import TRACE_ID, plain_span, span_id
 from tests.ingest.conftest import RECEIVED, InboxFolder, envelope_of, until
 from tests.server.test_cli import run

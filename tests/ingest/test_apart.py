@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from backtrail_ingest.apart import SMALL_BYTES, Apart, Lane
+from backtrail_ingest.requests.apart import SMALL_BYTES, Apart, Lane
 
 PATIENCE = 20
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtrail_ingest.decompression import PIECE, decompress
 from backtrail_ingest.errors import UndecodableRequest
+from backtrail_ingest.receivers.decompression import PIECE, decompress
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -8,9 +8,9 @@ import pytest
 
 from backtrail_ingest import Inbox
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.erasure import find_traces_of_user, has_trace, remove_traces, wipe
-from backtrail_ingest.inbox_rows import Entry
-from backtrail_ingest.log_requests import rewrite_logs
+from backtrail_ingest.inbox.erasure import find_traces_of_user, has_trace, remove_traces, wipe
+from backtrail_ingest.inbox.inbox_rows import Entry
+from backtrail_ingest.requests.log_requests import rewrite_logs
 from backtrail_ingest.signals import LOGS, TRACES
 from tests.factories import log_record, logs_request, plain_span, span_id
 from tests.ingest.conftest import RECEIVED, InboxFolder, envelope_of

@@ -11,9 +11,9 @@ from backtrail_ingest import Admission, Inbox, Ledger
 from backtrail_ingest.admission import Room
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import InboxFull, Overloaded, ShareUsedUp
-from backtrail_ingest.fair_order import LANE_BITS, FairOrder
-from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.inbox_rows import Entry
+from backtrail_ingest.inbox.fair_order import LANE_BITS, FairOrder
+from backtrail_ingest.inbox.inbox_file import InboxFile
+from backtrail_ingest.inbox.inbox_rows import Entry
 from tests.factories import otlp_request, plain_span, span_id
 from tests.ingest.conftest import InboxFolder, envelope_of, until
 

@@ -16,9 +16,10 @@ import httpx
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
-from backtrail_ingest import Admission, GrpcReceiver, Ledger, admission, grpc_reading
-from backtrail_ingest.grpc_receiver import calling_project
-from backtrail_ingest.inspected import InspectedRequest
+from backtrail_ingest import Admission, GrpcReceiver, Ledger, admission
+from backtrail_ingest.receivers import grpc_reading
+from backtrail_ingest.receivers.grpc_receiver import calling_project
+from backtrail_ingest.requests.inspected import InspectedRequest
 from backtrail_ingest.signals import TRACES
 from tests.factories import otlp_request, plain_span
 from tests.ingest.conftest import InboxFolder

@@ -22,9 +22,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backtrail_ingest import Admission, Ledger, create_router, http_receiver
+from backtrail_ingest import Admission, Ledger, create_router
 from backtrail_ingest.admission import INSPECTIONS
 from backtrail_ingest.errors import Overloaded
+from backtrail_ingest.receivers import http_receiver
 from backtrail_ingest.signals import TRACES
 from tests.factories import START, Attributes, key_values, otlp_request, plain_span, span_id
 from tests.ingest.conftest import InboxFolder, until

@@ -12,8 +12,8 @@ import pytest
 from backtrail_ingest import Inbox, Ledger, open_inbox
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import DiskFull, InboxFailing, InboxFull, InboxUnusable
-from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.inbox_rows import Entry
+from backtrail_ingest.inbox.inbox_file import InboxFile
+from backtrail_ingest.inbox.inbox_rows import Entry
 from backtrail_ingest.signals import LOGS, TRACES
 from tests.factories import plain_span, span_id
 from tests.ingest.conftest import InboxFolder, envelope_of, until

@@ -7,7 +7,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backtrail_ingest.errors import UndecodableRequest
-from backtrail_ingest.wire_fields import varint
+from backtrail_ingest.requests.wire_fields import varint
 from tests.factories import ROOT_ID, TRACE_ID, Value, inspected, key_values, otlp_request, plain_span, span_id
 
 JSON_TEXT_TAG = b"\x32"  # AnyValue.kvlist_value = 6

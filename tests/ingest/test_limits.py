@@ -12,13 +12,13 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backtrail import semconv
-from backtrail_ingest import flatten
 from backtrail_ingest.errors import RequestTooLarge, UndecodableRequest
-from backtrail_ingest.flatten import rewrite
-from backtrail_ingest.inspected import InspectedRequest
-from backtrail_ingest.inspection import inspect
-from backtrail_ingest.limits import Limits
-from backtrail_ingest.wire_fields import delimited
+from backtrail_ingest.requests import flatten
+from backtrail_ingest.requests.flatten import rewrite
+from backtrail_ingest.requests.inspected import InspectedRequest
+from backtrail_ingest.requests.inspection import inspect
+from backtrail_ingest.requests.limits import Limits
+from backtrail_ingest.requests.wire_fields import delimited
 from tests.factories import (
     ROOT_ID,
     TRACE_ID,

@@ -8,8 +8,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from backtrail_ingest import Admission, Ledger, running_writer
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import UndecodableRequest
-from backtrail_ingest.inspected import InspectedRequest
-from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
+from backtrail_ingest.requests.inspected import InspectedRequest
+from backtrail_ingest.requests.log_requests import inspect_logs, rewrite_logs
 from backtrail_ingest.signals import LOGS
 from backtrail_ingest.writer import batches_of
 from backtrail_store import Batch, LogFilter, Store, StoreUnavailable

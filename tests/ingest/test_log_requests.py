@@ -9,9 +9,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from backtrail_ingest.admission import Receipt
 from backtrail_ingest.errors import UndecodableRequest
-from backtrail_ingest.log_requests import inspect_logs, rewrite_logs
+from backtrail_ingest.receivers.status import response_of
+from backtrail_ingest.requests.log_requests import inspect_logs, rewrite_logs
 from backtrail_ingest.signals import LOGS
-from backtrail_ingest.status import response_of
 from tests.factories import log_record, logs_request, otlp_request, plain_span
 
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtrail_ingest.flat_values import FlatValues
-from backtrail_ingest.limits import DEFAULT_LIMITS, MOST_LEVELS
-from backtrail_ingest.nested_values import MOST_BYTES, NestedValues, Unusual
-from backtrail_ingest.notes import Notes
-from backtrail_ingest.wire_fields import Budget, TooManyFields, Wire
+from backtrail_ingest.requests.flat_values import FlatValues
+from backtrail_ingest.requests.limits import DEFAULT_LIMITS, MOST_LEVELS
+from backtrail_ingest.requests.nested_values import MOST_BYTES, NestedValues, Unusual
+from backtrail_ingest.requests.notes import Notes
+from backtrail_ingest.requests.wire_fields import Budget, TooManyFields, Wire
 from tests.factories import Value, any_value
 
 SCALARS = (

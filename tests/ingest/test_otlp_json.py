@@ -14,9 +14,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from backtrail_ingest import otlp_json
 from backtrail_ingest.errors import Refusal, RequestTooLarge, UndecodableRequest
-from backtrail_ingest.otlp_json import to_protobuf
+from backtrail_ingest.receivers import otlp_json
+from backtrail_ingest.receivers.otlp_json import to_protobuf
 from tests.factories import Value, any_value, otlp_request, plain_span
 
 Json = dict[str, Any]

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from backtrail_ingest import Admission, Inbox, Ledger
-from backtrail_ingest.taken import REMEMBERED_REQUESTS, TakenRequests
+from backtrail_ingest.inbox.taken import REMEMBERED_REQUESTS, TakenRequests
 from tests.factories import otlp_request, plain_span, span_id
 from tests.ingest.conftest import InboxFolder, envelope_of, until
 

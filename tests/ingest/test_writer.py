@@ -2,8 +2,8 @@
 
 from backtrail_ingest import Ledger, running_writer
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.inspected import InspectedRequest
+from backtrail_ingest.inbox.inbox_file import InboxFile
+from backtrail_ingest.requests.inspected import InspectedRequest
 from backtrail_ingest.signals import TRACES
 from backtrail_ingest.writer import batch_of
 from backtrail_store import Batch, Store, StoreUnavailable

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from backtrail import semconv
-from backtrail_ingest.otlp_json import to_protobuf
+from backtrail_ingest.receivers.otlp_json import to_protobuf
 from backtrail_query.routes.otlp import export_logs, export_spans
 from backtrail_store import Store
 from tests.conftest import Insert

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.inbox_rows import Entry
+from backtrail_ingest.inbox.inbox_file import InboxFile
+from backtrail_ingest.inbox.inbox_rows import Entry
 from tests.clickhouse_http import clickhouse_listening
 from tests.ingest.conftest import until
 from tests.security.canary_program import CANARIES, MARKER, PASSWORDS, PLACES

@@ -17,9 +17,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import Refusal
-from backtrail_ingest.inbox_rows import Entry
+from backtrail_ingest.inbox.inbox_rows import Entry
+from backtrail_ingest.requests.wire_fields import delimited
 from backtrail_ingest.signals import TRACES
-from backtrail_ingest.wire_fields import delimited
 from backtrail_ingest.writer import batch_of, mended
 from backtrail_store import BatchRefused, Store
 from backtrail_store.rows import AttributeValue, SpanRow

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Path, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
 from backtrail_ingest import Inbox
-from backtrail_ingest.first_names import first_names
-from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.inbox_rows import Entry, Quarantined
+from backtrail_ingest.inbox.inbox_file import InboxFile
+from backtrail_ingest.inbox.inbox_rows import Entry, Quarantined
+from backtrail_ingest.requests.first_names import first_names
 from backtrail_query.errors import NotFound, QueryError
 from backtrail_query.models import Problem
 from backtrail_server.admin.audit import record

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from backtrail_ingest.http_receiver import answer_status
-from backtrail_ingest.lingering import LingeringResponse
+from backtrail_ingest.receivers.http_receiver import answer_status
+from backtrail_ingest.receivers.lingering import LingeringResponse
 from backtrail_query.errors import problem
 from backtrail_server.auth.browsers import has_body
 from backtrail_server.auth.refusals import AccessRefused

@@ -10,8 +10,8 @@ import grpc
 import grpc.aio
 from starlette.datastructures import State
 
-from backtrail_ingest.grpc_receiver import STATUS_KEY, calling_project
-from backtrail_ingest.status import status_bytes
+from backtrail_ingest.receivers.grpc_receiver import STATUS_KEY, calling_project
+from backtrail_ingest.receivers.status import status_bytes
 from backtrail_server.auth.carriers import carried_key
 from backtrail_server.auth.keyring import KeyRing
 from backtrail_server.auth.policy import RPCS, UNKNOWN, check

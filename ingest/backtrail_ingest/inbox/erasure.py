@@ -14,11 +14,11 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.inbox_rows import Damaged, Entry
-from backtrail_ingest.inspected import InspectedRequest
+from backtrail_ingest.inbox.inbox_file import InboxFile
+from backtrail_ingest.inbox.inbox_rows import Damaged, Entry
+from backtrail_ingest.requests.inspected import InspectedRequest
+from backtrail_ingest.requests.wire_fields import LENGTH_DELIMITED, Budget, TooManyFields, Wire, delimited
 from backtrail_ingest.signals import LOGS, TRACES, Signal
-from backtrail_ingest.wire_fields import LENGTH_DELIMITED, Budget, TooManyFields, Wire, delimited
 
 USER_ID = b"user.id"
 MOST_FIELDS = 1 << 26  # more than a request of the largest size has

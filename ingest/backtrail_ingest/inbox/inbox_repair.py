@@ -13,7 +13,7 @@ from contextlib import closing
 from itertools import count
 from pathlib import Path
 
-from backtrail_ingest.inbox_file import PAGE_BYTES, InboxFile, TableMissing
+from backtrail_ingest.inbox.inbox_file import PAGE_BYTES, InboxFile, TableMissing
 
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 MOST_FAILURES = 2000

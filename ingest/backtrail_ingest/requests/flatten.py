@@ -15,16 +15,15 @@ from google.protobuf.message import DecodeError
 
 from backtrail import semconv
 from backtrail_ingest.errors import RequestTooLarge, UndecodableRequest
-from backtrail_ingest.flat_values import Digests, FlatValues, Form
-from backtrail_ingest.flatness import is_fine
-from backtrail_ingest.inspected import Fault, Faults, InspectedRequest
-from backtrail_ingest.limits import DEFAULT_LIMITS, MOST_FIELDS, Limits
-from backtrail_ingest.nested import with_flat_values
-from backtrail_ingest.notes import Notes
-from backtrail_ingest.pieces import PIECE_BYTES
-from backtrail_ingest.shapes import ANY_VALUE, KEY_VALUE, LOGS_REQUEST, TRACES_REQUEST, FieldShape, Shape
-from backtrail_ingest.signals import LOGS, TRACES, Signal
-from backtrail_ingest.wire_fields import (
+from backtrail_ingest.requests.flat_values import Digests, FlatValues, Form
+from backtrail_ingest.requests.flatness import is_fine
+from backtrail_ingest.requests.inspected import Fault, Faults, InspectedRequest
+from backtrail_ingest.requests.limits import DEFAULT_LIMITS, MOST_FIELDS, Limits
+from backtrail_ingest.requests.nested import with_flat_values
+from backtrail_ingest.requests.notes import Notes
+from backtrail_ingest.requests.pieces import PIECE_BYTES
+from backtrail_ingest.requests.shapes import ANY_VALUE, KEY_VALUE, LOGS_REQUEST, TRACES_REQUEST, FieldShape, Shape
+from backtrail_ingest.requests.wire_fields import (
     VARINT,
     Budget,
     TooManyFields,
@@ -33,6 +32,7 @@ from backtrail_ingest.wire_fields import (
     delimited,
     read_varint,
 )
+from backtrail_ingest.signals import LOGS, TRACES, Signal
 
 NAME_SHOWN = 100
 FIELDS_PER_MESSAGE = 15  # what writing one costs, in fields read: even an empty one takes its time

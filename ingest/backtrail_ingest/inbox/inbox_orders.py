@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.inbox_rows import Entry
+from backtrail_ingest.inbox.inbox_file import InboxFile
+from backtrail_ingest.inbox.inbox_rows import Entry
 from backtrail_ingest.signals import Signal
 
 

@@ -16,7 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from backtrail_ingest.errors import RequestTooLarge, UndecodableRequest
-from backtrail_ingest.json_scalars import scalar_reader
+from backtrail_ingest.receivers.json_scalars import scalar_reader
 
 MAX_DEPTH = 100  # as deep as protobuf's C parser follows messages
 MAX_VALUES = 4_000_000  # one takes up to 200 bytes while it is converted

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from backtrail_ingest.wire_fields import FIXED32, FIXED64, LENGTH_DELIMITED, VARINT
+from backtrail_ingest.requests.wire_fields import FIXED32, FIXED64, LENGTH_DELIMITED, VARINT
 
 _WIRE_TYPES = {
     FieldDescriptor.TYPE_DOUBLE: FIXED64,

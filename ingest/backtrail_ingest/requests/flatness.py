@@ -12,10 +12,10 @@ from google.protobuf.message import DecodeError, EncodeError, Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backtrail_ingest.errors import UndecodableRequest
-from backtrail_ingest.limits import Limits
+from backtrail_ingest.requests.limits import Limits
+from backtrail_ingest.requests.wire import FlatLogsRequest, FlatRequest, SizesLogsRequest, SizesRequest
+from backtrail_ingest.requests.wire_fields import delimited
 from backtrail_ingest.signals import LOGS, TRACES, Signal
-from backtrail_ingest.wire import FlatLogsRequest, FlatRequest, SizesLogsRequest, SizesRequest
-from backtrail_ingest.wire_fields import delimited
 
 NO_TRACE_ID = bytes(16)
 NO_SPAN_ID = bytes(8)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import InboxUnusable
-from backtrail_ingest.inbox_rows import Damaged, Entry, InboxCounts, Quarantined
+from backtrail_ingest.inbox.inbox_rows import Damaged, Entry, InboxCounts, Quarantined
 from backtrail_ingest.signals import SIGNALS, TRACES, Signal
 
 SCHEMA_VERSION = 2

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from heapq import merge
 from operator import attrgetter
 
-from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.inbox_rows import Damaged, Entry
+from backtrail_ingest.inbox.inbox_file import InboxFile
+from backtrail_ingest.inbox.inbox_rows import Damaged, Entry
 
 by_id = attrgetter("id")
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from backtrail_ingest.backlog import Backlog, Choice
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import InboxFailing, InboxUnusable, Overloaded
-from backtrail_ingest.fair_order import FairOrder
-from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.inbox_orders import (
+from backtrail_ingest.inbox.backlog import Backlog, Choice
+from backtrail_ingest.inbox.fair_order import FairOrder
+from backtrail_ingest.inbox.inbox_file import InboxFile
+from backtrail_ingest.inbox.inbox_orders import (
     Append,
     Ask,
     Close,
@@ -37,12 +37,12 @@ from backtrail_ingest.inbox_orders import (
     answer,
     turn_away,
 )
-from backtrail_ingest.inbox_repair import finish_repair, is_damage, repair
-from backtrail_ingest.inbox_room import InboxRoom
-from backtrail_ingest.inbox_rows import Damaged, Entry, items_of, sizes_of
+from backtrail_ingest.inbox.inbox_repair import finish_repair, is_damage, repair
+from backtrail_ingest.inbox.inbox_room import InboxRoom
+from backtrail_ingest.inbox.inbox_rows import Damaged, Entry, items_of, sizes_of
+from backtrail_ingest.inbox.taken import TakenRequests
 from backtrail_ingest.ledger import Ledger
 from backtrail_ingest.signals import Signal
-from backtrail_ingest.taken import TakenRequests
 
 logger = logging.getLogger(__name__)
 

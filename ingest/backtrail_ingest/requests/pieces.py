@@ -9,7 +9,7 @@ any C parser. A request that is only looked at is looked at piece by piece; one 
 from array import array
 from collections.abc import Iterator
 
-from backtrail_ingest.wire_fields import LENGTH_DELIMITED, Budget, Wire, delimited
+from backtrail_ingest.requests.wire_fields import LENGTH_DELIMITED, Budget, Wire, delimited
 
 PIECE_BYTES = 2 << 20
 HEAD_BYTES = 64 << 10  # a resource or scope is repeated in each piece

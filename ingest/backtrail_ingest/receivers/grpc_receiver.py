@@ -16,10 +16,10 @@ import grpc.aio
 
 from backtrail_ingest.admission import Admission
 from backtrail_ingest.errors import Overloaded, Refusal
-from backtrail_ingest.grpc_reading import Reading
-from backtrail_ingest.ports import listening_socket
+from backtrail_ingest.receivers.grpc_reading import Reading
+from backtrail_ingest.receivers.ports import listening_socket
+from backtrail_ingest.receivers.status import response_of, retry_info, status_bytes
 from backtrail_ingest.signals import SIGNALS, WHAT_IS_TAKEN, Signal
-from backtrail_ingest.status import response_of, retry_info, status_bytes
 
 CLOSING_SECONDS = 3
 HANDSHAKE_SECONDS = 10

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from backtrail_ingest.envelope import Envelope
-from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.inbox_keeper import InboxKeeper
-from backtrail_ingest.inbox_orders import Append, Ask, Close, Delete, Quarantine, Release, StopTaking, Take
-from backtrail_ingest.inbox_rows import Entry, items_of, sizes_of
+from backtrail_ingest.inbox.inbox_file import InboxFile
+from backtrail_ingest.inbox.inbox_keeper import InboxKeeper
+from backtrail_ingest.inbox.inbox_orders import Append, Ask, Close, Delete, Quarantine, Release, StopTaking, Take
+from backtrail_ingest.inbox.inbox_rows import Entry, items_of, sizes_of
 from backtrail_ingest.ledger import Ledger
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from backtrail_ingest.errors import DiskFull, InboxFull, Overloaded
-from backtrail_ingest.inbox_file import InboxFile
-from backtrail_ingest.shares import Shares, is_too_much
+from backtrail_ingest.inbox.inbox_file import InboxFile
+from backtrail_ingest.inbox.shares import Shares, is_too_much
 
 
 class InboxRoom:

@@ -6,10 +6,10 @@ No record is refused for its ids. OTLP has a record with a trace id that is none
 keeps what it was.
 """
 
-from backtrail_ingest.flatten import rewrite
-from backtrail_ingest.inspected import InspectedRequest
-from backtrail_ingest.inspection import inspect
-from backtrail_ingest.limits import DEFAULT_LIMITS, Limits
+from backtrail_ingest.requests.flatten import rewrite
+from backtrail_ingest.requests.inspected import InspectedRequest
+from backtrail_ingest.requests.inspection import inspect
+from backtrail_ingest.requests.limits import DEFAULT_LIMITS, Limits
 from backtrail_ingest.signals import LOGS
 
 

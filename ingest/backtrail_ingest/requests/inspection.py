@@ -7,12 +7,12 @@ About 1.6 µs for a 3 KB span. A request that passes is handed on as the bytes t
 
 from google.protobuf.message import DecodeError
 
-from backtrail_ingest.flatness import COUNT_FLAT
-from backtrail_ingest.inspected import InspectedRequest
-from backtrail_ingest.limits import DEFAULT_LIMITS, Limits
-from backtrail_ingest.pieces import TooDense, pieces_of
+from backtrail_ingest.requests.flatness import COUNT_FLAT
+from backtrail_ingest.requests.inspected import InspectedRequest
+from backtrail_ingest.requests.limits import DEFAULT_LIMITS, Limits
+from backtrail_ingest.requests.pieces import TooDense, pieces_of
+from backtrail_ingest.requests.wire_fields import TooManyFields
 from backtrail_ingest.signals import TRACES, Signal
-from backtrail_ingest.wire_fields import TooManyFields
 
 
 def inspect(body: bytes, limits: Limits = DEFAULT_LIMITS, signal: Signal = TRACES) -> InspectedRequest | None:

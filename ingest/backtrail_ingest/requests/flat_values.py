@@ -10,11 +10,11 @@ from enum import IntEnum
 from hashlib import sha256
 from struct import unpack
 
-from backtrail_ingest.limits import MOST_LEVELS, Limits
-from backtrail_ingest.nested_values import NestedValues, Unusual
-from backtrail_ingest.notes import Notes
-from backtrail_ingest.shapes import ANY_VALUE
-from backtrail_ingest.wire_fields import Wire, delimited, read_size, read_varint
+from backtrail_ingest.requests.limits import MOST_LEVELS, Limits
+from backtrail_ingest.requests.nested_values import NestedValues, Unusual
+from backtrail_ingest.requests.notes import Notes
+from backtrail_ingest.requests.shapes import ANY_VALUE
+from backtrail_ingest.requests.wire_fields import Wire, delimited, read_size, read_varint
 from backtrail_store.rows import AttributeValue
 from backtrail_store.values import write_json
 

@@ -17,13 +17,13 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from backtrail_ingest.admission import Admission, Room
-from backtrail_ingest.apart import Apart
-from backtrail_ingest.decompression import DECODERS, decompress
 from backtrail_ingest.errors import Disconnected, Overloaded, Refusal, UnsupportedEncoding
-from backtrail_ingest.lingering import LingeringResponse
-from backtrail_ingest.otlp_json import to_protobuf
+from backtrail_ingest.receivers.decompression import DECODERS, decompress
+from backtrail_ingest.receivers.lingering import LingeringResponse
+from backtrail_ingest.receivers.otlp_json import to_protobuf
+from backtrail_ingest.receivers.status import response_of, status_bytes, status_json
+from backtrail_ingest.requests.apart import Apart
 from backtrail_ingest.signals import SIGNALS, WHAT_IS_TAKEN, Signal
-from backtrail_ingest.status import response_of, status_bytes, status_json
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"

@@ -1,0 +1,1 @@
+"""What was acknowledged, on disk until the store has it."""
