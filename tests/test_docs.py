@@ -25,6 +25,12 @@ PAGES = [
     *sorted(ROOT.glob("*/README.md")),
 ]
 GUIDES = [ROOT / f"docs/{name}.md" for name in ("quickstart", "opentelemetry", "testing")]
+SERVER_PACKAGES = [
+    "ingest/backtrail_ingest",
+    "store/backtrail_store",
+    "query_api/backtrail_query",
+    "server/backtrail_server",
+]
 PACKAGES = ["backtrail", "backtrail_store", "backtrail_ingest", "backtrail_query", "backtrail_server"]
 CODE = ["tracer", "store", "ingest", "query_api", "server", "tests", "bench", "examples"]
 
@@ -80,6 +86,20 @@ def test_every_module_of_the_sdk_has_its_room_in_the_map() -> None:
     named = {room: sorted(re.findall(r"`([a-z]\w*)`", text)) for room, text in rooms}
 
     assert named == {folder.name: sorted(path.stem for path in folder.glob("[a-z]*.py")) for folder in folders}
+
+
+def test_every_module_of_the_server_has_its_room_in_the_map() -> None:
+    page = (ROOT / "docs/architecture.md").read_text().split("## The rooms of the server")[1].split("\n## ")[0]
+    named: dict[str, list[str]] = {}
+    for package, text in re.findall(r"^### `(\w+/\w+)/`.*?$(.*?)(?=^### |\Z)", page, re.MULTILINE | re.DOTALL):
+        for room, modules in re.findall(r"^- \*\*(here|`\w+/`)\*\*(.*?)(?=^- |\Z)", text, re.MULTILINE | re.DOTALL):
+            folder = package if room == "here" else f"{package}/{room.strip('`/')}"
+            named[folder] = sorted(re.findall(r"`([a-z]\w*)`", modules))
+
+    folders = [ROOT / package for package in SERVER_PACKAGES]
+    folders += [path.parent for package in folders for path in package.glob("*/__init__.py")]
+    there = {folder: sorted(path.stem for path in folder.glob("[a-z]*.py")) for folder in folders}
+    assert named == {str(folder.relative_to(ROOT)): modules for folder, modules in there.items()}
 
 
 def test_every_sql_file_opens_with_a_comment() -> None:
