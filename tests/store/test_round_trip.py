@@ -297,6 +297,17 @@ def mutated(body: bytes, rnd: random.Random) -> bytes:
     return bytes(data) or b"\x00"
 
 
+def test_t18_a_truth_value_that_is_no_bit_is_mended_when_the_store_refuses_it(store: Store) -> None:
+    body = otlp_request(plain_span(attributes={"ok": True})).SerializeToString()
+    odd = body.replace(b"ok\x12\x02\x10\x01", b"ok\x12\x02\x10\x05")
+    assert odd != body
+
+    store_away(store, odd, "odd")
+
+    [row] = store.reader.get_trace("odd", TRACE_ID.hex())
+    assert row.attributes["ok"] is True
+
+
 def test_t18_a_mutated_body_is_refused_or_taken_and_nothing_else() -> None:
     rnd = random.Random(18)
     taken = 0

@@ -46,9 +46,12 @@ SHAPES = {TRACES: TRACES_REQUEST, LOGS: LOGS_REQUEST}
 TRACE_ID, SPAN_ID, PARENT_SPAN_ID, NAME = 1, 2, 4, 5  # fields of Span
 
 
-def rewrite(body: bytes, limits: Limits = DEFAULT_LIMITS, signal: Signal = TRACES) -> InspectedRequest:
+def rewrite(
+    body: bytes, limits: Limits = DEFAULT_LIMITS, signal: Signal = TRACES, *, is_thorough: bool = False
+) -> InspectedRequest:
+    """`is_thorough` takes apart what looks fine too. Raises UndecodableRequest, RequestTooLarge."""
     name = signal.request.DESCRIPTOR.name
-    rewriting = Rewriting(Wire(body, Budget(MOST_FIELDS)), limits, signal)
+    rewriting = Rewriting(Wire(body, Budget(MOST_FIELDS)), limits, signal, is_thorough=is_thorough)
     try:
         rewritten = rewriting.message(SHAPES[signal], 0, len(body), Notes())
     except DecodeError as error:
@@ -78,8 +81,9 @@ class Parts:
 class Rewriting:
     """One request. Its methods take a message's place in the body and give the message as it shall be."""
 
-    def __init__(self, wire: Wire, limits: Limits, signal: Signal) -> None:
+    def __init__(self, wire: Wire, limits: Limits, signal: Signal, *, is_thorough: bool = False) -> None:
         self.wire = wire
+        self.is_thorough = is_thorough
         self.signal = signal
         self.limits = limits
         self.values = FlatValues(wire, limits)
@@ -107,7 +111,7 @@ class Rewriting:
 
     def _written_easily(self, start: int, end: int) -> bytes | None:
         """Most spans stay as they came, or have but nested values: both are found and done in C."""
-        if not 0 < end - start <= PIECE_BYTES:
+        if self.is_thorough or not 0 < end - start <= PIECE_BYTES:
             return None
         item = self.wire.data[start:end]
         return item if is_fine(item, self.limits, self.signal) else with_flat_values(item, self.limits, self.signal)
