@@ -85,9 +85,20 @@ def as_sent(span: ReadableSpan) -> dict[str, Any]:
         "end_time_unix_nano": span.end_time,
         "attributes": plain(span.attributes),
         "resource": plain(span.resource.attributes),
-        "scope": {"name": span.instrumentation_scope.name, "version": span.instrumentation_scope.version},
+        "scope": {
+            "name": span.instrumentation_scope.name,
+            "version": span.instrumentation_scope.version,
+            "schema_url": span.instrumentation_scope.schema_url or "",
+            "attributes": plain(span.instrumentation_scope.attributes),
+            "dropped_attributes_count": 0,
+        },
         "events": [
-            {"time_unix_nano": event.timestamp, "name": event.name, "attributes": plain(event.attributes)}
+            {
+                "time_unix_nano": event.timestamp,
+                "name": event.name,
+                "attributes": plain(event.attributes),
+                "dropped_attributes_count": 0,
+            }
             for event in span.events
         ],
         "links": [
@@ -95,6 +106,8 @@ def as_sent(span: ReadableSpan) -> dict[str, Any]:
                 "trace_id": f"{link.context.trace_id:032x}",
                 "span_id": f"{link.context.span_id:016x}",
                 "attributes": plain(link.attributes),
+                "dropped_attributes_count": 0,
+                "flags": 0x300,  # that it is remote, and that this is known
             }
             for link in span.links
         ],
@@ -104,7 +117,7 @@ def as_sent(span: ReadableSpan) -> dict[str, Any]:
 def main(protocol: str) -> None:
     provider = TracerProvider(resource=Resource.create(RESOURCE))
     provider.add_span_processor(BatchSpanProcessor(exporter(protocol)))
-    tracer = provider.get_tracer("stock.program", "1.0")
+    tracer = provider.get_tracer("stock.program", "1.0", "https://example.com/1.0", {"team": "search"})
     elsewhere = SpanContext(0xABC, 0xDEF, is_remote=True, trace_flags=TraceFlags(1))
 
     links = [Link(elsewhere, LINK)]

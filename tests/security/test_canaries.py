@@ -75,7 +75,7 @@ def everything_the_api_tells(url: str, run_id: str) -> bytes:
 
 
 def everything_in_tables(address: str, database: str) -> bytes:
-    url = f"http://{address.rpartition('@')[2]}"
+    url = address.replace("clickhouse://", "http://")
     tables = httpx.post(url, content=f"SELECT name FROM system.tables WHERE database = '{database}' AND total_rows > 0")
     rows = [
         httpx.post(url, content=f"SELECT * FROM {database}.`{table}`", timeout=60).raise_for_status().content
