@@ -31,7 +31,7 @@ test-store: .venv/.ready  ## Run the store's tests, on the server that BACKTRAIL
 	$(BIN)/python -m pytest tests/store
 
 test: .venv/.ready  ## Run all tests, warnings as errors
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 chaos: .venv/.ready  ## Run the long tests: hundreds of kills, outages of minutes, floods (marked nightly; about an hour)
 	$(BIN)/python -m pytest -m nightly
