@@ -143,6 +143,25 @@ def test_instrumenting_twice_records_once_and_uninstrumenting_restores_the_clien
     assert OpenAI.request is original
 
 
+def test_what_another_uninstrumenting_took_away_is_put_back(provider: Provider) -> None:
+    before = OpenAI.request
+    backtrail.instrument_openai()
+    OpenAI.request = before  # type: ignore[method-assign]
+    backtrail.instrument_openai()
+
+    with OpenAI(base_url=f"{provider.url}/v1", api_key="sk-secret", max_retries=0) as client, capture_spans() as spans:
+
+        @backtrail.run
+        def handle() -> None:
+            client.chat.completions.create(model="m", messages=HELLO)
+
+        handle()
+
+    backtrail.uninstrument_openai()
+    assert [step.name for step in spans.of_kind("step")] == ["chat m"]
+    assert OpenAI.request is before
+
+
 MISSING = """
 import sys, backtrail
 from backtrail.errors import MissingPackageError

@@ -25,7 +25,7 @@ class Patch:
 
     def apply(self) -> None:
         self._is_on = True
-        if self._ours is not None:
+        if self._is_in_place():
             return
         original = getattr(self._owner, self._name)
         recorded = self._around(original)
@@ -33,11 +33,19 @@ class Patch:
 
         @functools.wraps(original)
         def ours(*args: Any, **kwargs: Any) -> Any:
-            return (recorded if self._is_on else original)(*args, **kwargs)
+            records = self._is_on and self._ours is ours
+            return (recorded if records else original)(*args, **kwargs)
 
         self._ours = ours
         self._original = original
         setattr(self._owner, self._name, ours)
+
+    def _is_in_place(self) -> bool:
+        """As the method, or below what somebody wrapped around it; who unwraps theirs may take ours away with it."""
+        method = getattr(self._owner, self._name)
+        while method is not None and method is not self._ours:
+            method = getattr(method, "__wrapped__", None)
+        return method is not None
 
     def remove(self) -> None:
         """Put the original back; where somebody wrapped ours since, ours stays below and does nothing."""
