@@ -24,9 +24,9 @@ from backtrail_store import NoRoom, NotEmbedded, Store, StoreUnavailable, schema
 from backtrail_store.address import parse_address
 from tests.factories import TRACE_ID, otlp_request, plain_span, run_span, span_id
 from tests.faults.test_kills import PROTOBUF, Sender
-from tests.ingest.conftest import until
 from tests.server.test_cli import run
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -150,6 +150,10 @@ def test_a_backup_that_was_cut_off_is_not_restored(backup: Path, tmp_path: Path,
     (tmp_path / "cut.tar").write_bytes(content[: int(len(content) * share)])
 
     assert "nothing was restored" in refused(tmp_path, tmp_path / "cut.tar")
+
+
+def test_a_backup_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert refused(tmp_path, tmp_path / "nowhere.tar").startswith(f"{tmp_path / 'nowhere.tar'} is not there")
 
 
 def test_a_newer_versions_backup_is_refused_by_name(backup: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The server drops what projects no longer keep, and the oldest week when the disk is short and it may."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from backtrail_store import Keeping, Project, Store
 from tests.conftest import Insert
 from tests.factories import SECOND, TRACE_ID, plain_span
 from tests.server.test_cli import run
+from tests.server.test_serving import run_and_fail
 from tests.serving import running_server
 
 PLENTY, MORE_THAN_THERE_IS = 1, 1 << 60
@@ -77,6 +79,12 @@ def test_a_project_says_at_the_terminal_how_long_it_keeps_what(tmp_path: Path) -
         assert httpx.patch(f"{server.url}/api/v1/projects/nobodys", json={}).status_code == 404
         said = run("projects", "set", "default", "--spans-days", "default", "--contents-days", "default", *folder)
         assert said == "project default: kept as the server is set\n"
+
+
+def test_a_project_is_not_set_to_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "backtrail_server", "projects", "set", "default", "--data", str(tmp_path)]
+
+    assert "nothing to set; say --spans-days DAYS" in run_and_fail(command)
 
 
 def test_what_a_project_no_longer_keeps_goes_soon_after_it_was_said(

@@ -23,6 +23,8 @@ from backtrail_server.errors import CommandFailed
 
 def restore(file: Path, folder: Path, *, known_schema: list[str]) -> Header:
     """Raises CommandFailed, and then `folder` is as it was."""
+    if not file.is_file():
+        raise CommandFailed(f"{file} is not there, or is no file; it would be what `backtrail-server backup` wrote")
     if folder.exists() and any(folder.iterdir()):
         raise CommandFailed(f"{folder} is not empty; a backup is restored into a folder of its own")
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
-from backtrail_server.flags import STORE_FLAGS, Commands, add_flags
+from backtrail_server.flags import Commands, add_command
 from backtrail_server.settings import Settings
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser("backup", help="write everything in the data folder into one file, while it is served")
-    parser.set_defaults(run=run)
+    parser = add_command(
+        commands, "backup", "write everything in the data folder into one file, while it is served", run
+    )
     parser.add_argument("file", type=Path, metavar="FILE", help="what to write; compressed if it ends in .zst")
-    add_flags(parser, STORE_FLAGS)
 
 
 def run(settings: Settings, options: Namespace) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from backtrail_server.flags import STORE_FLAGS, Commands, add_flags
+from backtrail_server.flags import Commands, add_command
 from backtrail_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ SEEDS = 1_000_000
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser("check", help="say what is there and whether it works; --soak tries it")
-    parser.set_defaults(run=run)
-    add_flags(parser, STORE_FLAGS)
+    parser = add_command(commands, "check", "say what is there and whether it works; --soak tries it", run)
     parser.add_argument(
         "--soak",
         type=float,

@@ -11,7 +11,7 @@ from argparse import ArgumentTypeError, Namespace
 from datetime import UTC, datetime, timedelta
 
 from backtrail_server.errors import CommandFailed
-from backtrail_server.flags import Commands, add_action
+from backtrail_server.flags import Commands, add_action, add_group
 from backtrail_server.settings import Settings
 from backtrail_store import DEFAULT_PROJECT, SCOPES
 
@@ -19,8 +19,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser("keys", help="make, list and revoke the keys that open projects")
-    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    actions = add_group(commands, "keys", "make, list and revoke the keys that open projects")
     create_parser = add_action(actions, "create", "make a key, and show it this once", create)
     whose = create_parser.add_mutually_exclusive_group()
     whose.add_argument("--project", default=DEFAULT_PROJECT, help="the project it opens (default: %(default)s)")

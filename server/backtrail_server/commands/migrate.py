@@ -9,14 +9,12 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from backtrail_server.flags import STORE_FLAGS, Commands, add_flags
+from backtrail_server.flags import Commands, add_command
 from backtrail_server.settings import Settings
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser("migrate", help="bring the store's schema up to date")
-    parser.set_defaults(run=run)
-    add_flags(parser, STORE_FLAGS)
+    parser = add_command(commands, "migrate", "bring the store's schema up to date", run)
     parser.add_argument(
         "--print",
         action="store_true",

@@ -7,15 +7,15 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from backtrail_server.flags import Commands, add_action
+from backtrail_server.errors import CommandFailed
+from backtrail_server.flags import Commands, add_action, add_group
 from backtrail_server.settings import Settings
 
 AS_THE_SERVER = "default"
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser("projects", help="make, list, set and delete projects")
-    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    actions = add_group(commands, "projects", "make, list, set and delete projects")
     add_action(actions, "create", "make a project", create).add_argument("name")
     add_action(actions, "list", "say which there are", show)
     set_ = add_action(actions, "set", "say how long a project keeps its spans and texts", change)
@@ -38,7 +38,8 @@ async def create(settings: Settings, options: Namespace) -> None:
         project = await ask(client, "POST", "/api/v1/projects", json={"name": options.name})
     name = project["name"]
     print(
-        f"project {name} is there; `backtrail-server keys create --project {name} --scope ingest --name NAME` opens it"
+        f"project {name} is there; "
+        f"`backtrail-server keys create --project {name} --scope ingest --scope read --name NAME` makes a key for it"
     )
 
 
@@ -55,6 +56,8 @@ async def change(settings: Settings, options: Namespace) -> None:
 
     given = {"spans_days": options.own_spans_days, "contents_days": options.own_contents_days}
     wanted = {name: None if value == AS_THE_SERVER else value for name, value in given.items() if value is not None}
+    if not wanted:
+        raise CommandFailed("nothing to set; say --spans-days DAYS, --contents-days DAYS, or both")
     async with control_client(settings) as client:
         project = await ask(client, "PATCH", path_of("/api/v1/projects", options.name), json=wanted)
     print(f"project {project['name']}{kept(project) or ': kept as the server is set'}")

@@ -6,7 +6,7 @@ cli → **quarantine** → control → admin.quarantine
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import Any
 
-from backtrail_server.flags import Commands, add_action
+from backtrail_server.flags import Commands, add_action, add_group
 from backtrail_server.settings import Settings
 
 PATH = "/api/v1/quarantine"
@@ -14,8 +14,7 @@ ITEMS = {"traces": "spans", "logs": "log records"}
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser("quarantine", help="look at the requests that the store refused for good")
-    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    actions = add_group(commands, "quarantine", "look at the requests that the store refused for good")
     add_action(actions, "list", "say which there are, and why they were refused", list_all)
     show_parser = add_action(actions, "show", "say what is in one", show)
     show_parser.add_argument("id", type=number, help="from `quarantine list`")

@@ -6,15 +6,13 @@ cli → **restore** → backup.restore
 from argparse import Namespace
 from pathlib import Path
 
-from backtrail_server.flags import Commands, add_flags
+from backtrail_server.flags import Commands, add_command
 from backtrail_server.settings import Settings
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser("restore", help="make a data folder of a backup")
-    parser.set_defaults(run=run)
+    parser = add_command(commands, "restore", "make a data folder of a backup", run, ("data",))
     parser.add_argument("file", type=Path, metavar="FILE", help="what `backtrail-server backup` wrote")
-    add_flags(parser, ("data",))
 
 
 def run(settings: Settings, options: Namespace) -> int:

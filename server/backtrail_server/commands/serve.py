@@ -5,16 +5,14 @@ cli → **serve** → process
 
 from argparse import Namespace
 
-from backtrail_server.flags import Commands, add_flags
+from backtrail_server.flags import Commands, add_command
 from backtrail_server.settings import Settings
 
 SERVE_FLAGS = ("host", "port", "grpc_port", "data", "store", "cluster", "only")
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser("serve", help="receive spans and answer questions about them")
-    parser.set_defaults(run=run)
-    add_flags(parser, SERVE_FLAGS)
+    add_command(commands, "serve", "receive spans and answer questions about them", run, SERVE_FLAGS)
 
 
 def run(settings: Settings, options: Namespace) -> int:
