@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
+
+from tests.factories import key_values
 
 SEED = 7
 BODIES = 20
@@ -145,23 +146,8 @@ class Writer:
         )
         span.start_time_unix_nano = self.start + offset
         span.end_time_unix_nano = self.start + offset + duration
-        span.attributes.extend(key_value(key, value) for key, value in {**self.common, **attributes}.items())
+        span.attributes.extend(key_values({**self.common, **attributes}))
         span.status.code = status  # type: ignore[assignment]
-
-
-def key_value(key: str, value: Value) -> KeyValue:
-    match value:
-        case bool():
-            return KeyValue(key=key, value=AnyValue(bool_value=value))
-        case int():
-            return KeyValue(key=key, value=AnyValue(int_value=value))
-        case float():
-            return KeyValue(key=key, value=AnyValue(double_value=value))
-        case str():
-            return KeyValue(key=key, value=AnyValue(string_value=value))
-        case _:
-            elements = [AnyValue(string_value=element) for element in value]
-            return KeyValue(key=key, value=AnyValue(array_value=ArrayValue(values=elements)))
 
 
 def make_bodies(kind: Kind) -> list[Body]:
@@ -183,7 +169,7 @@ def make_bodies(kind: Kind) -> list[Body]:
 def make_body(rnd: random.Random, words: list[str], *, with_messages: bool) -> Body:
     request = ExportTraceServiceRequest()
     resource_spans = request.resource_spans.add()
-    resource_spans.resource.attributes.extend(key_value(key, value) for key, value in RESOURCE.items())
+    resource_spans.resource.attributes.extend(key_values(RESOURCE))
     scope_spans = resource_spans.scope_spans.add()
     scope_spans.scope.name, scope_spans.scope.version = "backtrail", "0.1"
     writer = Writer(rnd, words, with_messages, scope_spans, time.time_ns())

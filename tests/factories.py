@@ -15,7 +15,7 @@ from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.requests.flatten import rewrite
 from backtrail_ingest.requests.inspected import InspectedRequest
 from backtrail_ingest.requests.inspection import inspect
-from backtrail_ingest.requests.log_requests import inspect_logs, rewrite_logs
+from backtrail_ingest.signals import LOGS, TRACES, Signal
 from backtrail_store import Batch
 
 TRACE_ID = bytes.fromhex("5b8efff798038103d269b633813fc60c")
@@ -136,9 +136,9 @@ def otlp_request(
     )
 
 
-def inspected(body: bytes) -> InspectedRequest:
+def inspected(body: bytes, signal: Signal = TRACES) -> InspectedRequest:
     """What admission makes of a body."""
-    return inspect(body) or rewrite(body)
+    return inspect(body, signal=signal) or rewrite(body, signal=signal)
 
 
 def batch_of(*requests: ExportTraceServiceRequest, project: str = "default", received: int = START) -> Batch:
@@ -195,8 +195,7 @@ def logs_batch_of(
     """The bytes the writer would hand to the store for these requests."""
     bodies = [request if isinstance(request, bytes) else request.SerializeToString() for request in requests]
     envelopes = [
-        Envelope.around(inspect_logs(body) or rewrite_logs(body), project=project, received_unix_nano=received)
-        for body in bodies
+        Envelope.around(inspected(body, LOGS), project=project, received_unix_nano=received) for body in bodies
     ]
     body = b"".join(envelope.head + envelope.request for envelope in envelopes)
     return Batch([body], sha256(body).hexdigest(), "logs")

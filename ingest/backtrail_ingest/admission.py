@@ -23,12 +23,10 @@ from backtrail_ingest.requests.flatten import rewrite
 from backtrail_ingest.requests.inspected import Faults, InspectedRequest
 from backtrail_ingest.requests.inspection import inspect
 from backtrail_ingest.requests.limits import DEFAULT_LIMITS, Limits
-from backtrail_ingest.requests.log_requests import inspect_logs, rewrite_logs
 from backtrail_ingest.requests.pieces import PIECE_BYTES
-from backtrail_ingest.signals import LOGS, TRACES, Signal
+from backtrail_ingest.signals import TRACES, Signal
 
 LARGE = PIECE_BYTES  # more than that is looked at, packed and hashed for long enough to be noticed
-INSPECTIONS = {TRACES: (inspect, rewrite), LOGS: (inspect_logs, rewrite_logs)}
 
 logger = logging.getLogger(__name__)
 
@@ -95,15 +93,14 @@ class Admission:
 
     async def receive(self, project: str, body: bytes, signal: Signal = TRACES) -> Receipt:
         """Returns when every span or log record that the receipt does not name is safe on disk."""
-        inspect, rewrite = INSPECTIONS[signal]
         if len(body) > LARGE:
-            request = await self.apart.looking.run(project, inspect, body, self.limits)
+            request = await self.apart.looking.run(project, inspect, body, self.limits, signal)
         else:
             async with self._turn:  # one between two looks at the sockets: whoever is refused hears it in between
                 await asyncio.sleep(0)
-                request = inspect(body, self.limits)
+                request = inspect(body, self.limits, signal)
         if request is None:
-            request = await self.apart.lane(len(body)).run(project, rewrite, body, self.limits)
+            request = await self.apart.lane(len(body)).run(project, rewrite, body, self.limits, signal)
         if request.item_count:
             envelope = await self._wrap(request, project)
             if self._inbox.has_taken(envelope):

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,12 +23,12 @@ from backtrail_ingest import Inbox, Ledger
 from backtrail_ingest.inbox.erasure import find_traces_of_user, has_trace, remove_traces, wipe
 from backtrail_ingest.inbox.inbox_file import InboxFile
 from backtrail_server.backup.contents import INBOX, LOCK_SECONDS, no_erasure
+from backtrail_server.waiting import wait_while
 from backtrail_store import Erased, NoRoom, Store, StoreError, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 MARK = "erasing"
-WAIT_SECONDS = 60
 TABLES = frozenset({"spans", "contents", "logs"})
 
 
@@ -50,7 +50,6 @@ class Eraser:
     ledger: Ledger
     folder: Path
     project: str
-    _first_pause: float = field(default=0.02, init=False)
 
     def erase_run(self, run_id: str) -> Erasure | None:
         """None if nobody ever heard of it. Raises NoRoom or StoreUnavailable."""
@@ -95,12 +94,10 @@ class Eraser:
         """Whatever was acknowledged before this was called."""
         until = max(time.time_ns(), self.inbox.ask(InboxFile.newest_received_unix_nano))
         is_waiting = partial(InboxFile.holds_received_until, received_unix_nano=until)
-        deadline, pause = time.monotonic() + WAIT_SECONDS, self._first_pause
-        while self.inbox.ask(is_waiting):
-            if time.monotonic() > deadline:
-                raise StoreUnavailable("what waits in the inbox is not stored yet, so nothing is erased: try again")
-            time.sleep(pause)
-            pause = min(2 * pause, 1.0)
+        wait_while(
+            lambda: self.inbox.ask(is_waiting),
+            in_vain="what waits in the inbox is not stored yet, so nothing is erased: try again",
+        )
 
     def _wipe(self) -> None:
         try:

@@ -14,10 +14,10 @@ import asyncio
 import ctypes
 import gc
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 
 from backtrail_ingest import Ledger
+from backtrail_server.beside import meanwhile
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -30,15 +30,8 @@ def keep_freed_memory(*, largest_block: int = 32 << 20, most_kept: int = 256 << 
     _call_glibc("mallopt", _M_TRIM_THRESHOLD, most_kept)
 
 
-@asynccontextmanager
-async def giving_memory_back(ledger: Ledger) -> AsyncIterator[None]:
-    task = asyncio.create_task(_give_back_when_idle(ledger))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+def giving_memory_back(ledger: Ledger) -> AbstractAsyncContextManager[None]:
+    return meanwhile(_give_back_when_idle(ledger))
 
 
 async def _give_back_when_idle(ledger: Ledger) -> None:

@@ -1,14 +1,13 @@
 """While the server runs, models that spans name and no price covers are looked up in genai-prices.
 
-app → **pricing** → store.learn_prices → model_prices
+app → beside → **pricing** → store.learn_prices → model_prices
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
+from backtrail_server.beside import repeated
 from backtrail_store import Store, StoreError
 
 logger = logging.getLogger(__name__)
@@ -19,27 +18,21 @@ FIRST_LOOK_BACK = 3600 * SECOND
 OVERLAP = 5 * SECOND  # received before the last look, readable after it
 
 
-@asynccontextmanager
-async def learning_prices(store: Store) -> AsyncIterator[None]:
-    ending = asyncio.Event()
-    task = asyncio.create_task(_learn(store, ending))
-    try:
-        yield
-    finally:
-        ending.set()
-        await task
+def learning_prices(store: Store) -> AbstractAsyncContextManager[None]:
+    return repeated(Lookup(store).look, pause=PAUSE_SECONDS)
 
 
-async def _learn(store: Store, ending: asyncio.Event) -> None:
-    since = time.time_ns() - FIRST_LOOK_BACK
-    while not ending.is_set():
+class Lookup:
+    """Each look begins where the last one that went well has ended."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._since = time.time_ns() - FIRST_LOOK_BACK
+
+    def look(self) -> None:
         now = time.time_ns()
         try:
-            await asyncio.to_thread(store.learn_prices, since_unix_nano=since)
-            since = now - OVERLAP
+            self._store.learn_prices(since_unix_nano=self._since)
+            self._since = now - OVERLAP
         except StoreError as error:
             logger.warning("prices could not be looked up: %s", error)
-        try:
-            await asyncio.wait_for(ending.wait(), PAUSE_SECONDS)
-        except TimeoutError:
-            continue

@@ -5,15 +5,12 @@
 Its keys are revoked by then, so nothing new comes in. What waits is stored first, and then dropped with the rest.
 """
 
-import time
 from dataclasses import dataclass
 
 from backtrail_ingest import Inbox
 from backtrail_ingest.inbox.inbox_file import InboxFile
-from backtrail_store import Project, Store, StoreUnavailable
-
-WAIT_SECONDS = 60
-PAUSE_SECONDS = 0.05
+from backtrail_server.waiting import wait_while
+from backtrail_store import Project, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +29,8 @@ class ProjectRemoval:
         self.store.projects.delete(self.project)
 
     def _wait_until_stored(self) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while self.project.name in dict(self.inbox.ask(InboxFile.sizes)):
-            if time.monotonic() > deadline:
-                raise StoreUnavailable(
-                    f"what waits in the inbox for {self.project.name} is not stored yet, so its keys are revoked "
-                    "but nothing is deleted: delete it again"
-                )
-            time.sleep(PAUSE_SECONDS)
+        wait_while(
+            lambda: self.project.name in dict(self.inbox.ask(InboxFile.sizes)),
+            in_vain=f"what waits in the inbox for {self.project.name} is not stored yet, so its keys are revoked "
+            "but nothing is deleted: delete it again",
+        )

@@ -1,18 +1,18 @@
 """While the server runs, what projects no longer keep is dropped, and sooner where the disk is short.
 
-settings, projects → app → **retention** → store.drop_expired, store.drop_oldest_week
+settings, projects → app → beside → **retention** → store.drop_expired, store.drop_oldest_week
 """
 
-import asyncio
 import logging
 import shutil
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from backtrail_server.beside import repeated
 from backtrail_server.reserve import keep_reserve, reserve_released
 from backtrail_store import Keeping, Partition, Project, Store, StoreError
 
@@ -71,24 +71,11 @@ def tell(dropped: Sequence[Partition], why: str, level: int) -> None:
         logger.log(level, "dropped the week %s of project %s from %s: %s", one.week, one.project, one.table, why)
 
 
-@asynccontextmanager
-async def keeping_to(retention: Retention) -> AsyncIterator[None]:
-    ending = asyncio.Event()
-    task = asyncio.create_task(_look_now_and_then(retention, ending))
-    try:
-        yield
-    finally:
-        ending.set()
-        await task
-
-
-async def _look_now_and_then(retention: Retention, ending: asyncio.Event) -> None:
-    while not ending.is_set():
+def keeping_to(retention: Retention) -> AbstractAsyncContextManager[None]:
+    def look() -> None:
         try:
-            await asyncio.to_thread(retention.look)
+            retention.look()
         except (StoreError, OSError) as error:
             logger.warning("retention has to wait: %s", error)
-        try:
-            await asyncio.wait_for(ending.wait(), PAUSE_SECONDS)
-        except TimeoutError:
-            continue
+
+    return repeated(look, pause=PAUSE_SECONDS)

@@ -33,7 +33,8 @@ from backtrail_store.migrations import check_schema, migrate, print_schema, sche
 from backtrail_store.partitions import Partition, drop_project
 from backtrail_store.prices import ModelPrice, learn_prices, seed_prices, write_prices
 from backtrail_store.projects import DEFAULT_PROJECT, Project, ProjectTable
-from backtrail_store.reader import QUERIES, READ_SETTINGS, TraceReader
+from backtrail_store.questions import ask
+from backtrail_store.reader import TraceReader
 from backtrail_store.retention import Keeping, drop_expired, drop_oldest_week
 from backtrail_store.rows import EventRow, LinkRow, RunFilter, RunRow, SpanRow
 from backtrail_store.run_rows import SILENCE_SECONDS
@@ -132,11 +133,9 @@ class Store:
 
     def learn_prices(self, *, since_unix_nano: int) -> int:
         """Prices the models of recent spans that have none, where genai-prices knows them by a pattern."""
+        found = ask(self._readers, "unpriced_models", since=since_unix_nano).result_rows
         with self._readers.borrow() as client:
-            found = client.query(
-                QUERIES["unpriced_models"], parameters={"since": since_unix_nano}, settings=READ_SETTINGS
-            )
-            return learn_prices(client, [(provider, model) for provider, model in found.result_rows])
+            return learn_prices(client, [(provider, model) for provider, model in found])
 
     def set_prices(self, prices: list[ModelPrice]) -> None:
         """Stores the user's own prices (source `user`), which count at once, for the past too."""

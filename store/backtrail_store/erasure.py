@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from backtrail_store.client import ClientPool
 from backtrail_store.errors import NoRoom, StoreError
 from backtrail_store.partitions import TABLES
-from backtrail_store.reader import QUERIES, READ_SETTINGS
+from backtrail_store.questions import QUERIES, READ_SETTINGS, ask
 
 PAUSE_SECONDS = 0.05
 CLEANUP_SECONDS = 60
@@ -47,27 +47,20 @@ def bury(clients: ClientPool, project: str, trace_ids: Iterable[str]) -> None:
 
 def is_known(clients: ClientPool, project: str, trace_id: str) -> bool:
     """Whether there is anything to erase, or was once."""
-    with clients.borrow() as client:
-        parameters = {"project": project, "trace_id": trace_id}
-        return bool(client.query(QUERIES["is_trace_known"], parameters=parameters).result_rows[0][0])
+    return bool(ask(clients, "is_trace_known", project=project, trace_id=trace_id).result_rows[0][0])
 
 
 def find_traces_of_user(clients: ClientPool, project: str, user_id: str) -> list[str]:
     """Every trace of which any span or log record names this user."""
-    with clients.borrow() as client:
-        parameters = {"project": project, "user_id": user_id}
-        rows = client.query(QUERIES["find_traces_of_user"], parameters=parameters, settings=READ_SETTINGS).result_rows
-        return [trace_id for (trace_id,) in rows]
+    rows = ask(clients, "find_traces_of_user", project=project, user_id=user_id).result_rows
+    return [trace_id for (trace_id,) in rows]
 
 
 def find_replays(clients: ClientPool, project: str, trace_ids: Iterable[str]) -> list[str]:
     """Runs that replayed one of these: they hold what it recorded, and are runs of their own."""
     found: set[str] = set()
-    with clients.borrow() as client:
-        for ids in _chunks(trace_ids):
-            parameters = {"project": project, "trace_ids": ids}
-            rows = client.query(QUERIES["find_replays"], parameters=parameters, settings=READ_SETTINGS).result_rows
-            found |= {trace_id for (trace_id,) in rows}
+    for ids in _chunks(trace_ids):
+        found |= {trace_id for (trace_id,) in ask(clients, "find_replays", project=project, trace_ids=ids).result_rows}
     return sorted(found)
 
 

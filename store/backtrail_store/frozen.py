@@ -15,7 +15,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from backtrail_store.client import ClientPool
-from backtrail_store.reader import QUERIES
+from backtrail_store.questions import QUERIES
 
 SHADOW = "shadow"
 

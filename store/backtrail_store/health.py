@@ -11,7 +11,7 @@ from pathlib import Path
 from clickhouse_connect.driver.client import Client
 
 from backtrail_store.client import ClientPool
-from backtrail_store.reader import QUERIES
+from backtrail_store.questions import QUERIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from typing import Any
 from backtrail_store.client import ClientPool
 from backtrail_store.contents import Wanted, read_settled
 from backtrail_store.log_rows import LogFilter, LogRow, log_row, pieces_of
-from backtrail_store.reader import FAR_FUTURE, QUERIES, READ_SETTINGS, nanos
+from backtrail_store.questions import ask
+from backtrail_store.reader import FAR_FUTURE, nanos
 
 _HOUR = 3600
 _LARGEST_HASH = (1 << 64) - 1
@@ -70,8 +71,7 @@ class LogReader:
         return [log_row(row, contents) for row in rows]
 
     def _query(self, query: str, /, **parameters: Any) -> list[Row]:
-        with self._clients.borrow() as client:
-            return list(client.query(QUERIES[query], parameters=parameters, settings=READ_SETTINGS).named_results())
+        return list(ask(self._clients, query, **parameters).named_results())
 
 
 def _bounds(rows: Sequence[Row]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from clickhouse_connect.driver.client import Client
 from backtrail_store.address import Address
 from backtrail_store.client import ClientPool
 from backtrail_store.migrations import schema_of
-from backtrail_store.reader import QUERIES
+from backtrail_store.questions import QUERIES
 
 TABLES = ("spans", "logs", "contents")
 

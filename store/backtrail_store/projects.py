@@ -8,7 +8,7 @@
 from dataclasses import dataclass
 
 from backtrail_store.client import ClientPool
-from backtrail_store.reader import QUERIES
+from backtrail_store.questions import ask
 from backtrail_store.rewritten import Milliseconds, now, put, rows_of
 
 DEFAULT_PROJECT = "default"
@@ -39,8 +39,7 @@ class ProjectTable:
 
     def was_deleted(self, name: str) -> bool:
         """Names are not given twice: what is still on its way to a deleted project must not reach another."""
-        with self._clients.borrow() as client:
-            return bool(client.query(QUERIES["was_project_deleted"], parameters={"name": name}).result_rows[0][0])
+        return bool(ask(self._clients, "was_project_deleted", name=name).result_rows[0][0])
 
     def create(self, name: str) -> Project:
         project = Project(name=name, created_unix_milli=now())

@@ -8,30 +8,18 @@ Synchronous and safe to share between threads; FastAPI calls it from its thread 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from importlib import resources
 from typing import Any
 
 from clickhouse_connect.driver.query import QueryResult
 
 from backtrail_store.client import ClientPool
 from backtrail_store.contents import Wanted, read_settled
+from backtrail_store.questions import ask
 from backtrail_store.rows import RunFilter, RunRow, RunStatus, SpanRow
 from backtrail_store.run_rows import SILENCE_SECONDS, Row, open_status, run_row
 from backtrail_store.span_rows import PAYLOADS, RECEIVED, START_TIME, span_row
 from backtrail_store.trace_json import TraceJson, span_objects
 
-QUERIES = {
-    file.name.removesuffix(".sql"): file.read_text()
-    for file in (resources.files("backtrail_store") / "queries").iterdir()
-    if file.name.endswith(".sql")
-}
-READ_SETTINGS: dict[str, object] = {
-    # A row's partition follows its immutable start time, so versions of one row never lie in two.
-    "do_not_merge_across_partitions_select_final": 1,
-    # Safe because trace_id, the column of the only skip index, is part of the sorting key.
-    "use_skip_indexes_if_final_exact_mode": 0,
-    "max_threads": 2,
-}
 FAR_FUTURE = 5_617_000_000_000_000_001
 _DAY_NS = 86_400 * 10**9
 _MOST_ROWS = 20_000
@@ -174,8 +162,7 @@ class TraceReader:
         return list(self._ask(query, **parameters).named_results())
 
     def _ask(self, query: str, /, **parameters: Any) -> QueryResult:
-        with self._clients.borrow() as client:
-            return client.query(QUERIES[query], parameters=parameters, settings=READ_SETTINGS)
+        return ask(self._clients, query, **parameters)
 
 
 def _wanted(rows: Sequence[Sequence[Any]]) -> Wanted:

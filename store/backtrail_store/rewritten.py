@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from pydantic_core import to_json
 
 from backtrail_store.client import ClientPool
-from backtrail_store.reader import QUERIES
+from backtrail_store.questions import ask
 
 Milliseconds: TypeAlias = int  # since 1970
 
@@ -31,8 +31,7 @@ def put(clients: ClientPool, table: str, columns: Mapping[str, object]) -> None:
 
 
 def rows_of(clients: ClientPool, query: str) -> list[dict[str, Any]]:
-    with clients.borrow() as client:
-        return list(client.query(QUERIES[query]).named_results())
+    return list(ask(clients, query).named_results())
 
 
 def _decimal_seconds(milliseconds: object) -> str | None:

@@ -1,6 +1,7 @@
 """What a replayed program shares with its test, and the wait for a run to be readable."""
 
 import asyncio
+import time
 
 from backtrail import Client
 from backtrail.errors import ApiError
@@ -28,14 +29,16 @@ class Log:
         return ran
 
 
-async def settled(client: Client, run_id: str) -> None:
+async def settled(client: Client, run_id: str, seconds: float = 30) -> None:
     """A run that has just ended is readable a moment after it was acknowledged."""
-    for _ in range(50):
+    deadline = time.monotonic() + seconds
+    seen: object = None
+    while time.monotonic() < deadline:
         try:
-            bundle = client.get_replay_bundle(run_id)
-        except ApiError:
-            bundle = None
-        if bundle is not None and bundle.completeness["complete"]:
-            return
+            seen = client.get_replay_bundle(run_id).completeness
+            if seen["complete"]:
+                return
+        except ApiError as error:
+            seen = error
         await asyncio.sleep(0.05)
-    raise AssertionError(f"run {run_id} did not become readable")
+    raise AssertionError(f"run {run_id} did not become readable: {seen}")

@@ -17,6 +17,7 @@ import backtrail
 from backtrail import Client, RunContext
 from tests.e2e.replaying import Log, settled
 from tests.serving import RunningServer, first_line
+from tests.waiting import until
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def asking(url: str, path: str, log: Log) -> Any:
 def recorded(client: Client, log: Log, names: set[str]) -> dict[str, Any]:
     """The run as the server tells it, when all its processes have delivered."""
     backtrail.flush()
-    for _ in range(200):
+    for _ in range(600):
         run: dict[str, Any] = json.loads(client.request("GET", f"/api/v1/runs/{log.run_id}"))
         whole = all(node["status"] != "running" for node in walk(run["tree"]))
         if whole and names <= {node["name"] for node in walk(run["tree"])}:
@@ -142,11 +143,7 @@ def test_a_service_that_is_told_to_end_delivers_what_it_recorded(client: Client,
     with service(server) as url:
         httpx.post(f"{url}/serve", params={"order_id": "the last one"})
 
-    for _ in range(50):
-        if any(run.query == "the last one" for run in client.runs().runs):
-            return
-        time.sleep(0.1)
-    raise AssertionError("the run did not arrive")
+    until(lambda: any(run.query == "the last one" for run in client.runs().runs))
 
 
 async def test_a_replay_answers_the_call_and_all_it_caused_from_the_record(

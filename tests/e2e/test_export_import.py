@@ -12,9 +12,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.factories import log_record, logs_request, otlp_request, plain_span, run_span, span_id, step_span
 from tests.faults.test_kills import PROTOBUF
-from tests.ingest.conftest import until
 from tests.query_api.test_otlp_export import RUN_ID, rich_request
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,8 @@ from backtrail_ingest import Admission, GrpcReceiver, Ledger, create_router, ope
 from backtrail_ingest.errors import Overloaded
 from backtrail_ingest.receivers.grpc_receiver import calling_project
 from backtrail_server.process import Server, new_loop, web_config
-from tests.ingest.conftest import until
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 EXPORTERS = Path(__file__).parent / "exporters"
 HTTP, GRPC = "HTTP", "GRPC"

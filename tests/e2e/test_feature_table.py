@@ -145,7 +145,7 @@ def test_b_conversation_continuity_and_current_agent_name(server: RunningServer,
 
 def turns(client: Client, count: int) -> list[str]:
     """The newest runs of the conversation, once that many are readable."""
-    for _ in range(100):
+    for _ in range(600):
         runs = [run.run_id for run in client.runs(conversation_id="c-2", status="completed").runs]
         if len(runs) >= count:
             return runs

@@ -16,8 +16,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backtrail import semconv
 from tests.factories import ROOT_ID, otlp_request, plain_span, run_span, span_id, step_span
-from tests.ingest.conftest import until
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 

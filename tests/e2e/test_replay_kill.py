@@ -32,7 +32,7 @@ def killed_run(server: RunningServer, client: Client, stop_in: str) -> tuple[str
 
 
 def wait_for_two_steps(client: Client, run_id: str) -> None:
-    for _ in range(100):
+    for _ in range(300):
         with contextlib.suppress(ApiError):
             if len(client.get_replay_bundle(run_id).steps) == 2:
                 return

@@ -26,7 +26,7 @@ async def recorded(client: Client, run_id: str, name: str) -> None:
     """A stream that the event loop closes may end after its run, and is readable a moment later."""
     await asyncio.sleep(0.01)
     backtrail.flush()
-    for _ in range(50):
+    for _ in range(600):
         if name in {step.name for step in client.get_replay_bundle(run_id).steps if step.status == "completed"}:
             return
         await asyncio.sleep(0.05)

@@ -9,7 +9,8 @@ from backtrail_ingest import Ledger, running_writer
 from backtrail_ingest.writer import batches_of
 from backtrail_store import Batch, RunFilter, Store, StoreError, StoreUnavailable, open_store
 from tests.factories import TRACE_ID, Value, run_span, step_span
-from tests.ingest.conftest import InboxFolder, envelope_of, until
+from tests.ingest.conftest import InboxFolder, envelope_of
+from tests.waiting import until
 
 USAGE: dict[str, Value] = {
     "backtrail.step.kind": "llm",

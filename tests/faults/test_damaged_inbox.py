@@ -17,7 +17,8 @@ from backtrail_ingest.inbox.inbox_rows import Entry
 from tests.factories import plain_span, span_id
 from tests.faults.faulty import Lives, numbered, numbers_of
 from tests.faults.test_failing_disk import left_in
-from tests.ingest.conftest import InboxFolder, envelope_of, until
+from tests.ingest.conftest import InboxFolder, envelope_of
+from tests.waiting import until
 
 ALL = list(range(1, 31))
 MIB = 1 << 20

@@ -17,9 +17,10 @@ from backtrail_ingest import Ledger
 from backtrail_ingest.inbox.inbox_file import InboxFile
 from tests.factories import TRACE_ID, otlp_request, plain_span, span_id
 from tests.faults.faulty import Life, Lives, lives_on, numbered, numbers_of
-from tests.ingest.conftest import InboxFolder, until
+from tests.ingest.conftest import InboxFolder
 from tests.server.test_control import quarantine_a_request
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 ALL = {*range(1, 10), 100}
 LEAST_CALLS = {"write": 40, "sync": 12, "truncate": 1, "unlink": 1}

@@ -15,8 +15,8 @@ from google.rpc.status_pb2 import Status
 from tests.factories import TRACE_ID, otlp_request, plain_span, span_id
 from tests.faults.old_spans_program import OLD_TRACE, SPANS
 from tests.faults.test_quarantine import books_are_right, counted
-from tests.ingest.conftest import until
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 MIB = 1 << 20
 RESERVE = 64 * MIB

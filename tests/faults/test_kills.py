@@ -12,8 +12,8 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.factories import otlp_request, plain_span, span_id
-from tests.ingest.conftest import until
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 ROUNDS = 6
 SENDERS = 3

@@ -15,8 +15,8 @@ import httpx
 from backtrail import Client
 from tests.factories import log_record, logs_request
 from tests.faults.test_kills import Sender as SpanSender
-from tests.ingest.conftest import until
 from tests.serving import running_server
+from tests.waiting import until
 
 ROUNDS = 3
 RECORDS_PER_REQUEST = 20

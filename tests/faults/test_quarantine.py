@@ -13,9 +13,10 @@ from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.inbox.inbox_file import InboxFile
 from backtrail_ingest.requests.inspected import InspectedRequest
 from tests.factories import TRACE_ID, plain_span, span_id
-from tests.ingest.conftest import RECEIVED, InboxFolder, envelope_of, until
+from tests.ingest.conftest import RECEIVED, InboxFolder, envelope_of
 from tests.server.test_cli import run
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 POISON = Envelope.around(InspectedRequest(body=b"\xff\x01", item_count=1), project="shop", received_unix_nano=RECEIVED)
 

@@ -15,8 +15,8 @@ from tests.bad_network import BadNetwork, Condition, bad_network
 from tests.clickhouse_http import clickhouse_listening
 from tests.factories import otlp_request, plain_span, span_id
 from tests.faults.test_quarantine import books_are_right, counted
-from tests.ingest.conftest import until
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 MIB = 1 << 20
 STOP_SECONDS = 12  # ten are promised

@@ -1,7 +1,6 @@
 """Parts of the way in, real ones, each on files of its own."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,13 +18,6 @@ RECEIVED = 1_790_000_000_500_000_000
 def envelope_of(*spans: Span, project: str = "default") -> Envelope:
     request = inspected(otlp_request(*spans).SerializeToString())
     return Envelope.around(request, project=project, received_unix_nano=RECEIVED)
-
-
-def until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
 
 
 @pytest.fixture

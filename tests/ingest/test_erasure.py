@@ -10,7 +10,7 @@ from backtrail_ingest import Inbox
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.inbox.erasure import find_traces_of_user, has_trace, remove_traces, wipe
 from backtrail_ingest.inbox.inbox_rows import Entry
-from backtrail_ingest.requests.log_requests import rewrite_logs
+from backtrail_ingest.requests.flatten import rewrite
 from backtrail_ingest.signals import LOGS, TRACES
 from tests.factories import log_record, logs_request, plain_span, span_id
 from tests.ingest.conftest import RECEIVED, InboxFolder, envelope_of
@@ -69,7 +69,7 @@ def test_a_quarantined_request_without_anybody_else_in_it_goes(inbox: Inbox) -> 
 
 def test_log_records_go_with_their_trace(inbox: Inbox) -> None:
     body = logs_request(log_record(CANARY, trace_id=MINE), log_record("other", trace_id=OTHER)).SerializeToString()
-    quarantine(inbox, Envelope.around(rewrite_logs(body), project="default", received_unix_nano=RECEIVED))
+    quarantine(inbox, Envelope.around(rewrite(body, signal=LOGS), project="default", received_unix_nano=RECEIVED))
 
     removed = inbox.ask(lambda file: remove_traces(file, "default", {MINE.hex()}))
 

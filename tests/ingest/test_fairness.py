@@ -15,7 +15,8 @@ from backtrail_ingest.inbox.fair_order import LANE_BITS, FairOrder
 from backtrail_ingest.inbox.inbox_file import InboxFile
 from backtrail_ingest.inbox.inbox_rows import Entry
 from tests.factories import otlp_request, plain_span, span_id
-from tests.ingest.conftest import InboxFolder, envelope_of, until
+from tests.ingest.conftest import InboxFolder, envelope_of
+from tests.waiting import until
 
 MIB = 1 << 20
 

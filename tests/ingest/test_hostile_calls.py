@@ -20,7 +20,6 @@ from backtrail_ingest import Admission, GrpcReceiver, Ledger, admission
 from backtrail_ingest.receivers import grpc_reading
 from backtrail_ingest.receivers.grpc_receiver import calling_project
 from backtrail_ingest.requests.inspected import InspectedRequest
-from backtrail_ingest.signals import TRACES
 from tests.factories import otlp_request, plain_span
 from tests.ingest.conftest import InboxFolder
 from tests.ingest.test_hostile_bodies import Memory, spans_received
@@ -244,7 +243,8 @@ async def test_t28_what_a_client_gave_up_waiting_for_still_counts_until_it_is_do
         assert may_end.wait(60)
         return InspectedRequest(body=BODY, item_count=1)
 
-    monkeypatch.setitem(admission.INSPECTIONS, TRACES, (lambda *_: None, rewrite))
+    monkeypatch.setattr(admission, "inspect", lambda *_: None)
+    monkeypatch.setattr(admission, "rewrite", rewrite)
 
     def answers(target: str) -> list[grpc.StatusCode]:
         body = bytes(LIMIT * 2 // 3)
@@ -266,7 +266,7 @@ async def test_a_fault_of_ours_is_unavailable_and_never_unknown(
     def break_down(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setitem(admission.INSPECTIONS, TRACES, (break_down, break_down))
+    monkeypatch.setattr(admission, "inspect", break_down)
 
     def refused(target: str) -> grpc.Call:
         with grpc.insecure_channel(target) as channel:

@@ -22,14 +22,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backtrail_ingest import Admission, Ledger, create_router
-from backtrail_ingest.admission import INSPECTIONS
+from backtrail_ingest import Admission, Ledger, admission, create_router
 from backtrail_ingest.errors import Overloaded
 from backtrail_ingest.receivers import http_receiver
-from backtrail_ingest.signals import TRACES
 from tests.factories import START, Attributes, key_values, otlp_request, plain_span, span_id
-from tests.ingest.conftest import InboxFolder, until
+from tests.ingest.conftest import InboxFolder
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -311,7 +310,7 @@ async def test_a_fault_of_ours_is_503_in_otlps_words_and_is_logged_once(
     def break_down(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setitem(INSPECTIONS, TRACES, (break_down, break_down))
+    monkeypatch.setattr(admission, "inspect", break_down)
     app = Starlette(routes=create_router().routes)
     with inbox_folder.opened(ledger) as inbox:
         app.state.admission = Admission(inbox, ledger, max_request_bytes=MIB, max_bytes_in_flight=MIB, retry_after=2)

@@ -16,7 +16,8 @@ from backtrail_ingest.inbox.inbox_file import InboxFile
 from backtrail_ingest.inbox.inbox_rows import Entry
 from backtrail_ingest.signals import LOGS, TRACES
 from tests.factories import plain_span, span_id
-from tests.ingest.conftest import InboxFolder, envelope_of, until
+from tests.ingest.conftest import InboxFolder, envelope_of
+from tests.waiting import until
 
 MIB = 1 << 20
 

@@ -9,12 +9,12 @@ from backtrail_ingest import Admission, Ledger, running_writer
 from backtrail_ingest.envelope import Envelope
 from backtrail_ingest.errors import UndecodableRequest
 from backtrail_ingest.requests.inspected import InspectedRequest
-from backtrail_ingest.requests.log_requests import inspect_logs, rewrite_logs
 from backtrail_ingest.signals import LOGS
 from backtrail_ingest.writer import batches_of
 from backtrail_store import Batch, LogFilter, Store, StoreUnavailable
-from tests.factories import TRACE_ID, log_record, logs_request, otlp_request, plain_span, span_id
-from tests.ingest.conftest import RECEIVED, InboxFolder, envelope_of, until
+from tests.factories import TRACE_ID, inspected, log_record, logs_request, otlp_request, plain_span, span_id
+from tests.ingest.conftest import RECEIVED, InboxFolder, envelope_of
+from tests.waiting import until
 
 MIB = 1 << 20
 TRACE = TRACE_ID.hex()
@@ -22,8 +22,7 @@ TRACE = TRACE_ID.hex()
 
 def logs_envelope(*records: LogRecord) -> Envelope:
     body = logs_request(*records).SerializeToString()
-    request = inspect_logs(body) or rewrite_logs(body)
-    return Envelope.around(request, project="default", received_unix_nano=RECEIVED)
+    return Envelope.around(inspected(body, LOGS), project="default", received_unix_nano=RECEIVED)
 
 
 def mixed() -> list[Envelope]:

@@ -7,7 +7,8 @@ import pytest
 from backtrail_ingest import Admission, Inbox, Ledger
 from backtrail_ingest.inbox.taken import REMEMBERED_REQUESTS, TakenRequests
 from tests.factories import otlp_request, plain_span, span_id
-from tests.ingest.conftest import InboxFolder, envelope_of, until
+from tests.ingest.conftest import InboxFolder, envelope_of
+from tests.waiting import until
 
 MIB = 1 << 20
 BODY = otlp_request(plain_span()).SerializeToString()

@@ -8,7 +8,8 @@ from backtrail_ingest.signals import TRACES
 from backtrail_ingest.writer import batch_of
 from backtrail_store import Batch, Store, StoreUnavailable
 from tests.factories import TRACE_ID, plain_span, span_id
-from tests.ingest.conftest import RECEIVED, InboxFolder, envelope_of, until
+from tests.ingest.conftest import RECEIVED, InboxFolder, envelope_of
+from tests.waiting import until
 
 MIB = 1 << 20
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from tests.factories import TRACE_ID, otlp_request, run_span, step_span
-from tests.ingest.conftest import until
 from tests.security.operator import Operator
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 WRONG_KEY = f"bt_{'0' * 64}"

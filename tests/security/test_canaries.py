@@ -17,9 +17,9 @@ import pytest
 from backtrail_ingest.inbox.inbox_file import InboxFile
 from backtrail_ingest.inbox.inbox_rows import Entry
 from tests.clickhouse_http import clickhouse_listening
-from tests.ingest.conftest import until
 from tests.security.canary_program import CANARIES, MARKER, PASSWORDS, PLACES
 from tests.serving import running_server
+from tests.waiting import until
 
 SECRETS = [*PASSWORDS, *(secret for secrets in CANARIES.values() for secret in secrets)]
 NOWHERE = "http://127.0.0.1:1"

@@ -14,8 +14,8 @@ import backtrail
 from backtrail import cli
 from backtrail._boundary import _last_line
 from backtrail.errors import ApiError
-from tests.ingest.conftest import until
 from tests.security.conftest import KeyedServer
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 

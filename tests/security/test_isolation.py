@@ -15,11 +15,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from backtrail_server import Settings, create_app
 from backtrail_server.auth.routes import Routes
-from backtrail_store.reader import QUERIES
+from backtrail_store.questions import QUERIES
 from tests.factories import START, log_record, logs_request, otlp_request, plain_span, span_id
-from tests.ingest.conftest import until
 from tests.query_api.recorded import RUN_ID, failed_run, run
 from tests.security.conftest import PROTOBUF, KeyedServer
+from tests.waiting import until
 
 _numbers = itertools.count(1)
 

@@ -22,10 +22,10 @@ from backtrail_store import DEFAULT_PROJECT, Store, StoreUnavailable, open_store
 from backtrail_store.address import parse_address
 from tests.clickhouse_http import clickhouse_listening
 from tests.factories import otlp_request, plain_span
-from tests.ingest.conftest import until
 from tests.security.conftest import PROTOBUF, KeyedServer
 from tests.security.operator import Operator
 from tests.serving import running_server
+from tests.waiting import until
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 

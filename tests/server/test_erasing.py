@@ -14,8 +14,9 @@ from prometheus_client import CollectorRegistry
 from backtrail_ingest import Ledger, open_inbox
 from tests.factories import log_record, logs_request, otlp_request, plain_span, run_span, span_id, step_span
 from tests.faults.test_kills import PROTOBUF, assert_every_span_is_accounted_for
-from tests.ingest.conftest import envelope_of, until
+from tests.ingest.conftest import envelope_of
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 CANARY = "a canary nobody else says"
 MINE, OTHER, REPLAY = (bytes([number]) * 16 for number in (1, 2, 3))

@@ -20,8 +20,8 @@ from backtrail_server import patience
 from backtrail_server.open_files import allow_connections
 from backtrail_server.process import Server, new_loop, web_config
 from tests.factories import otlp_request, plain_span
-from tests.ingest.conftest import until
 from tests.serving import running_server
+from tests.waiting import until
 
 LARGE = 64 << 20
 IDLE = 2000

@@ -5,8 +5,8 @@ import pytest
 
 from backtrail import Client, cli
 from tests.factories import ROOT_ID, START, Value, log_record, logs_request, span_id
-from tests.ingest.conftest import until
 from tests.query_api.recorded import GAP_ID
+from tests.waiting import until
 
 QUESTION: Value = [{"role": "user", "parts": [{"type": "text", "content": "which lamp?"}]}]
 PAY = span_id(4)

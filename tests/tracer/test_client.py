@@ -9,7 +9,7 @@ from backtrail import Client
 from backtrail.errors import ApiError, CheckpointGapError, CheckpointNotFoundError, ServerUnreachableError
 from tests.factories import ROOT_ID, otlp_request, plain_span
 from tests.query_api.recorded import GAP_ID, RUN_ID
-from tests.tracer.waiting import until
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from backtrail._delivery.delivery import OtlpDelivery
 from backtrail._delivery.processor import Processor
 from backtrail._spans.recorder import Recorder, current_recorder, set_current_recorder
 from tests.tracer.receiver import Receiver, receiving
-from tests.tracer.waiting import until
+from tests.waiting import until
 
 AWAY = "http://127.0.0.1:1/v1/traces"
 MIB = 1 << 20

@@ -20,7 +20,7 @@ from backtrail._runs.scope import current_position
 from backtrail._spans.recorder import Recorder, SpanSink, current_recorder, set_current_recorder
 from backtrail.testing import capture_spans
 from tests.tracer.receiver import Receiver, receiving
-from tests.tracer.waiting import until
+from tests.waiting import until
 
 HEARTBEAT = 0.3
 

@@ -19,7 +19,7 @@ from backtrail._delivery.delivery import OtlpDelivery
 from backtrail._delivery.processor import EXIT_SECONDS, LAST_WORD_SECONDS, Processor
 from backtrail._spans.recorder import Recorder, set_current_recorder
 from tests.tracer.receiver import Receiver, receiving
-from tests.tracer.waiting import until, within_ten_seconds
+from tests.waiting import until, within_ten_seconds
 
 
 @pytest.fixture

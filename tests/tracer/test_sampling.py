@@ -16,7 +16,7 @@ from backtrail._delivery.sampling import MAX_HELD_BYTES
 from backtrail._spans.recorder import current_recorder, innermost
 from backtrail.semconv import KIND
 from tests.tracer.receiver import Receiver, receiving
-from tests.tracer.waiting import within_ten_seconds
+from tests.waiting import within_ten_seconds
 
 
 @pytest.fixture

@@ -110,6 +110,8 @@ def are_short(names: Iterable[str], limits: Limits) -> bool:
 
 
 def count_flat_records(body: bytes, limits: Limits, *, known_fields_only: bool = False) -> int | None:
+    """No record is refused for its ids: OTLP has one with a trace id that is none taken as one without, and the store
+    keeps what it was."""
     request = FlatLogsRequest.FromString(body)
     if known_fields_only:
         request.DiscardUnknownFields()

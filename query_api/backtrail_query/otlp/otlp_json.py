@@ -4,8 +4,8 @@ grouped → **otlp_json** → routes/otlp.py
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeAlias, TypeVar
 
 from pydantic_core import to_json
 
@@ -15,16 +15,17 @@ from backtrail_query.otlp.numbers import KINDS, STATUS_CODES
 from backtrail_store.rows import AttributeValue, EventRow, LinkRow
 
 JsonObject: TypeAlias = dict[str, object]
+T = TypeVar("T", SentSpan, SentLog)
 
 
 def spans_document(pieces: Iterable[Piece[SentSpan]]) -> Iterator[bytes]:
     """ExportTraceServiceRequest, piece by piece."""
-    yield from _document("resourceSpans", (_resource_spans(piece) for piece in pieces))
+    yield from _document("resourceSpans", (_grouped(piece, "scopeSpans", "spans", _span) for piece in pieces))
 
 
 def logs_document(pieces: Iterable[Piece[SentLog]]) -> Iterator[bytes]:
     """ExportLogsServiceRequest, piece by piece."""
-    yield from _document("resourceLogs", (_resource_logs(piece) for piece in pieces))
+    yield from _document("resourceLogs", (_grouped(piece, "scopeLogs", "logRecords", _log_record) for piece in pieces))
 
 
 def _document(name: str, pieces: Iterable[list[JsonObject]]) -> Iterator[bytes]:
@@ -36,37 +37,21 @@ def _document(name: str, pieces: Iterable[list[JsonObject]]) -> Iterator[bytes]:
     yield b"]}"
 
 
-def _resource_spans(piece: Piece[SentSpan]) -> list[JsonObject]:
+def _grouped(piece: Piece[T], scopes: str, items: str, write: Callable[[T], JsonObject]) -> list[JsonObject]:
     return [
         _set(
             resource=_source(one.resource),
             schemaUrl=one.resource.schema_url,
-            scopeSpans=[
-                _set(
-                    scope=_source(each.scope),
-                    schemaUrl=each.scope.schema_url,
-                    spans=[_span(item) for item in each.items],
-                )
-                for each in one.scopes
-            ],
-        )
-        for one in piece
-    ]
-
-
-def _resource_logs(piece: Piece[SentLog]) -> list[JsonObject]:
-    return [
-        _set(
-            resource=_source(one.resource),
-            schemaUrl=one.resource.schema_url,
-            scopeLogs=[
-                _set(
-                    scope=_source(each.scope),
-                    schemaUrl=each.scope.schema_url,
-                    logRecords=[_log_record(item) for item in each.items],
-                )
-                for each in one.scopes
-            ],
+            **{
+                scopes: [
+                    _set(
+                        scope=_source(each.scope),
+                        schemaUrl=each.scope.schema_url,
+                        **{items: [write(item) for item in each.items]},
+                    )
+                    for each in one.scopes
+                ]
+            },
         )
         for one in piece
     ]
@@ -161,19 +146,11 @@ def _value(value: AttributeValue) -> JsonObject:
         case bytes():
             return {"bytesValue": b64encode(value).decode()}
         case dict():
-            return {"kvlistValue": {"values": _members(value)}}
+            return {"kvlistValue": {"values": _attributes(value)}}
         case list():
-            return {"arrayValue": {"values": _elements(value)}}
+            return {"arrayValue": {"values": [_value(element) for element in value]}}
         case _:
             return {}
-
-
-def _members(value: Mapping[str, object]) -> list[JsonObject]:
-    return [{"key": key, "value": _value(member)} for key, member in value.items()]  # type: ignore[arg-type]
-
-
-def _elements(value: Sequence[object]) -> list[JsonObject]:
-    return [_value(element) for element in value]  # type: ignore[arg-type]
 
 
 def _set(**fields: object) -> JsonObject:

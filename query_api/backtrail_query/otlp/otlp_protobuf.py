@@ -66,14 +66,14 @@ def _resource_logs(piece: Piece[SentLog]) -> Iterator[ResourceLogs]:
 
 
 def _resource(source: Source) -> Resource:
-    return Resource(attributes=_attributes(source.attributes), dropped_attributes_count=source.dropped_attributes_count)
+    return Resource(attributes=key_values(source.attributes), dropped_attributes_count=source.dropped_attributes_count)
 
 
 def _scope(source: Source) -> InstrumentationScope:
     return InstrumentationScope(
         name=source.name,
         version=source.version,
-        attributes=_attributes(source.attributes),
+        attributes=key_values(source.attributes),
         dropped_attributes_count=source.dropped_attributes_count,
     )
 
@@ -90,7 +90,7 @@ def _span(span: SentSpan) -> Span:
         kind=KINDS[row.kind],  # type: ignore[arg-type]
         start_time_unix_nano=span.start_time_unix_nano,
         end_time_unix_nano=span.end_time_unix_nano,
-        attributes=_attributes(span.attributes),
+        attributes=key_values(span.attributes),
         dropped_attributes_count=row.dropped_attributes_count,
         events=[_event(event) for event in row.events],
         dropped_events_count=row.dropped_events_count,
@@ -133,7 +133,7 @@ def _log_record(log: SentLog) -> LogRecord:
         severity_number=row.severity_number,  # type: ignore[arg-type]
         severity_text=row.severity_text,
         body=None if row.body is None else any_value(row.body),
-        attributes=_attributes(log.attributes),
+        attributes=key_values(log.attributes),
         dropped_attributes_count=row.dropped_attributes_count,
         flags=row.flags,
         trace_id=bytes.fromhex(row.trace_id),
@@ -143,10 +143,10 @@ def _log_record(log: SentLog) -> LogRecord:
 
 
 def _sorted(attributes: Mapping[str, AttributeValue]) -> list[KeyValue]:
-    return _attributes(dict(sorted(attributes.items())))
+    return key_values(dict(sorted(attributes.items())))
 
 
-def _attributes(attributes: Mapping[str, object]) -> list[KeyValue]:
+def key_values(attributes: Mapping[str, object]) -> list[KeyValue]:
     return [KeyValue(key=key, value=any_value(value)) for key, value in attributes.items()]
 
 
@@ -163,7 +163,7 @@ def any_value(value: object) -> AnyValue:
         case bytes():
             return AnyValue(bytes_value=value)
         case dict():
-            return AnyValue(kvlist_value=KeyValueList(values=_attributes(value)))
+            return AnyValue(kvlist_value=KeyValueList(values=key_values(value)))
         case list():
             return AnyValue(array_value=ArrayValue(values=[any_value(element) for element in value]))
         case _:

@@ -12,14 +12,15 @@ import hmac
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from uuid import uuid4
 
 from backtrail_server.auth.grant import ANYBODY, Grant, grant_of
 from backtrail_server.auth.refusals import MissingKey, WrongKey
 from backtrail_server.auth.secret import digest_of, new_secret, prefix_of
+from backtrail_server.beside import meanwhile
 from backtrail_store import DEFAULT_PROJECT, SCOPES, ApiKey, Scope, Store
 
 logger = logging.getLogger(__name__)
@@ -108,19 +109,9 @@ class KeyRing:
             self._had_keys = True
 
 
-@asynccontextmanager
-async def refreshed(keyring: KeyRing, store: Store) -> AsyncIterator[None]:
+def refreshed(keyring: KeyRing, store: Store) -> AbstractAsyncContextManager[None]:
     """Reads the keys again and again while entered, if others can change them."""
-    if not store.is_shared:
-        yield
-        return
-    task = asyncio.create_task(_refresh(keyring))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    return meanwhile(_refresh(keyring)) if store.is_shared else nullcontext()
 
 
 async def _refresh(keyring: KeyRing) -> None:

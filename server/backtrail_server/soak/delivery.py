@@ -16,7 +16,8 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from backtrail import semconv
-from backtrail_server.soak.runs import SoakRun, key_value
+from backtrail_query.otlp.otlp_protobuf import key_values
+from backtrail_server.soak.runs import SoakRun
 
 OUT_OF_ORDER = 0.3
 SENT_AGAIN = 0.3
@@ -53,7 +54,7 @@ def parcels_of(run: SoakRun, *, seed: int, service: str) -> list[Parcel]:
 
 
 def parcel(spans: Sequence[Span], service: str, *, compressed: bool = False, again: bool = False) -> Parcel:
-    resource = Resource(attributes=[key_value(semconv.SERVICE_NAME, service)])
+    resource = Resource(attributes=key_values({semconv.SERVICE_NAME: service}))
     scope_spans = ScopeSpans(scope=InstrumentationScope(name="backtrail-soak"), spans=spans)
     resource_spans = ResourceSpans(resource=resource, scope_spans=[scope_spans])
     body = ExportTraceServiceRequest(resource_spans=[resource_spans]).SerializeToString()

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from backtrail import semconv
+from backtrail_query.otlp.otlp_protobuf import key_values
 
 Value = str | bool | int | float | Sequence[str]
 
@@ -155,7 +156,7 @@ class _Writer:
         span.events.add(
             name="found",
             time_unix_nano=span.start_time_unix_nano,
-            attributes=[key_value("hits", self._rnd.randrange(9))],
+            attributes=key_values({"hits": self._rnd.randrange(9)}),
         )
 
     def _span(
@@ -195,7 +196,7 @@ class _Writer:
             kind=Span.SPAN_KIND_INTERNAL,
             start_time_unix_nano=start,
             end_time_unix_nano=end,
-            attributes=[key_value(key, value) for key, value in attributes.items()],
+            attributes=key_values(attributes),
         )
 
     def _tick(self) -> int:
@@ -204,21 +205,6 @@ class _Writer:
 
     def _text(self, words: int) -> str:
         return " ".join(self._rnd.choice(WORDS) for _ in range(words))
-
-
-def key_value(key: str, value: Value) -> KeyValue:
-    match value:
-        case bool():
-            return KeyValue(key=key, value=AnyValue(bool_value=value))
-        case int():
-            return KeyValue(key=key, value=AnyValue(int_value=value))
-        case float():
-            return KeyValue(key=key, value=AnyValue(double_value=value))
-        case str():
-            return KeyValue(key=key, value=AnyValue(string_value=value))
-        case _:
-            elements = [AnyValue(string_value=element) for element in value]
-            return KeyValue(key=key, value=AnyValue(array_value=ArrayValue(values=elements)))
 
 
 def plain_value(value: AnyValue) -> object:
