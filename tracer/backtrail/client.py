@@ -219,7 +219,7 @@ class Client(Replaying):
             return self._http.request(method, path, **request)
         except httpx.HTTPError as error:
             raise ServerUnreachableError(
-                f"no Backtrail server answers at {self.endpoint}: {error or type(error).__name__}"
+                f"no Backtrail server answers at {self.endpoint}: {str(error).rstrip('.') or type(error).__name__}"
             ) from error
 
     def close(self) -> None:
