@@ -5,7 +5,7 @@ With BACKTRAIL_TEST_STORE=clickhouse://… the stores are databases of that serv
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -16,11 +16,23 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from backtrail_store import Store, open_store
 from backtrail_store.migrations import schema_of
 from tests.factories import START, batch_of, otlp_request
+from tests.serving import RunningServer
 
 TEST_STORE = os.environ.get("BACKTRAIL_TEST_STORE", "")
 EMPTIED_TABLES = ("spans", "contents", "logs")
 
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Beside a test that failed, what its servers said: it is gone when they end."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, RunningServer) and value.log.exists():
+                report.sections.append((f"the last that {name} said", value.logged()[-4000:]))
+    return report
 
 
 @pytest.fixture(scope="session")

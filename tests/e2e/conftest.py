@@ -19,11 +19,11 @@ def server() -> Iterator[RunningServer]:
 
 @pytest.fixture
 def client(server: RunningServer) -> Iterator[backtrail.Client]:
-    """A client, with this process recording to the same server."""
+    """A client, with this process recording to the same server, and to none when the test is over."""
     backtrail.configure(endpoint=server.url, service_name="replay-tests")
     with backtrail.Client(server.url) as client:
         yield client
-        backtrail.flush()
+    backtrail.shutdown()
 
 
 @pytest.fixture
