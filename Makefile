@@ -7,7 +7,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Trust what the system trusts, as git did when it fetched this: behind a company's proxy nothing else works.
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help install demo examples serve test test-store chaos lint format typecheck audit bench bench-peers bench-stores picture clean
+.PHONY: help install demo examples serve test test-store chaos lint format typecheck audit bench bench-peers bench-stores picture conventions clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -35,6 +35,9 @@ test: .venv/.ready  ## Run all tests, warnings as errors
 
 chaos: .venv/.ready  ## Run the long tests: hundreds of kills, outages of minutes, floods (marked nightly; about an hour)
 	$(BIN)/python -m pytest -m nightly
+
+conventions: .venv/.ready  ## Write the SQL and the page that are made of conventions.toml
+	$(BIN)/python -m backtrail_store.conventions
 
 lint: .venv/.ready  ## Check style (ruff) and who may import whom (import-linter)
 	$(BIN)/ruff check .

@@ -214,6 +214,7 @@ class SpanView(View):
     resource_dropped_attributes_count: int
     backtrail_kind: str | None
     step_kind: str | None
+    dialect: Annotated[str | None, Field(description="whose conventions the span follows, see docs/conventions.md")]
     operation_name: str | None
     agent_name: str | None
     agent_key: str | None

@@ -61,6 +61,7 @@ class SpanRow:
     flags: int
     backtrail_kind: str
     step_kind: str
+    dialect: str
     operation_name: str
     agent_name: str
     agent_key: str

@@ -89,8 +89,7 @@ async def test_their_spans_lie_in_a_step_of_ours_and_speak_for_it(
     foreign = [span for span in client.trace(log.run_id).spans if "backtrail.kind" not in span.attributes]
     assert {span.attributes["backtrail.query"] for span in foreign} == {"my words"}
     assert run.llm_calls == 1
-    if others != "openinference":  # its names for usage are not read yet
-        assert (run.input_tokens, run.output_tokens) == (100, 20)
+    assert (run.input_tokens, run.output_tokens) == (100, 20)
 
 
 @pytest.mark.parametrize("ours_is", ["outside", "inside"])

@@ -27,6 +27,7 @@ _SPAN = SpanRow(
     flags=1,
     backtrail_kind="",
     step_kind="",
+    dialect="",
     operation_name="",
     agent_name="",
     agent_key="",

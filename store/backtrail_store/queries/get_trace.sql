@@ -24,6 +24,7 @@ SELECT
   flags,
   backtrail_kind,
   step_kind,
+  dialect,
   operation_name,
   agent_name,
   agent_key,

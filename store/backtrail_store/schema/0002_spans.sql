@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS spans (
   backtrail_kind LowCardinality(String),
   status LowCardinality(String),
   step_kind LowCardinality(String),
+  dialect LowCardinality(String),
   operation_name LowCardinality(String),
   agent_name LowCardinality(String),
   agent_key String CODEC(ZSTD(1)),

@@ -12,6 +12,10 @@ CREATE OR REPLACE FUNCTION backtrail_text AS (value) -> multiIf(
   tupleElement(value, 'value') = 'bytes', base64Encode(tupleElement(value, 'bytes_value')),
   '');
 
+-- Some dialects write every value as JSON, so that a text comes in quotes.
+CREATE OR REPLACE FUNCTION backtrail_unquoted AS (text) ->
+  if(length(text) > 1 AND startsWith(text, '"') AND endsWith(text, '"'), substring(text, 2, length(text) - 2), text);
+
 -- All attributes as a map of texts, and the types of those that are not strings.
 CREATE OR REPLACE FUNCTION backtrail_texts AS (attributes) ->
   mapFromArrays(arrayMap(x -> x.key, attributes), arrayMap(x -> backtrail_text(x.value), attributes));
@@ -51,17 +55,3 @@ CREATE OR REPLACE FUNCTION backtrail_pieces AS (text) -> multiIf(
 CREATE OR REPLACE FUNCTION backtrail_payloads AS (attributes) -> mapFromArrays(
   arrayMap(x -> x.key, attributes),
   arrayMap(x -> tuple(backtrail_form(x), arrayMap(y -> cityHash64(y), backtrail_pieces(x))), arrayMap(x -> backtrail_text(x.value), attributes)));
-
--- What a span does, by GenAI's operation name, tool attributes or the presence of a model.
-CREATE OR REPLACE FUNCTION backtrail_step_kind AS (operation, tool, model) -> multiIf(
-  operation IN ('chat', 'text_completion', 'generate_content'), 'llm',
-  operation = 'embeddings', 'embedding',
-  operation = 'retrieval', 'retriever',
-  operation = 'execute_tool', 'tool',
-  operation IN ('invoke_agent', 'create_agent'), 'agent',
-  operation = 'invoke_workflow', 'workflow',
-  operation = 'plan', 'plan',
-  endsWith(operation, '_memory') OR endsWith(operation, '_memory_store'), 'memory',
-  tool != '', 'tool',
-  model != '', 'llm',
-  '');

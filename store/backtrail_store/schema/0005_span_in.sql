@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS span_in (
   start UInt64,
   end UInt64,
   texts Map(LowCardinality(String), String),
+  -- What is asked for among the attributes, in the order in which it is asked: rank and text, see conventions.
+  said Array(Tuple(UInt16, String)),
   types Map(LowCardinality(String), LowCardinality(String)),
   task_chain Array(String),
   payload_keys Array(LowCardinality(String)),

@@ -28,6 +28,7 @@ SELECT
   span.start_time_unix_nano AS start,
   span.end_time_unix_nano AS end,
   backtrail_texts(arrayFilter(x -> NOT backtrail_is_payload(x), span.attributes)) AS texts,
+  arraySort(x -> x.1, arrayMap(x -> tuple(backtrail_rank(x.key), backtrail_text(x.value)), arrayFilter(x -> backtrail_rank(x.key) != 0, span.attributes))) AS said,
   backtrail_types(span.attributes) AS types,
   arrayFirst(x -> x.key = 'backtrail.task.chain', span.attributes).value.array_value_values_string_value AS task_chain,
   arrayFilter(x -> backtrail_is_payload(x), span.attributes).key AS payload_keys,

@@ -1,6 +1,11 @@
--- The one place where conventions become columns.
+-- The one place where conventions become columns. What a span's attributes say comes in the order in which they are
+-- asked (see conventions), and the first of a map's equal keys is the one that is found.
 CREATE MATERIALIZED VIEW IF NOT EXISTS spans_view TO spans AS
 WITH
+  toUInt32OrNull(canonical['input_tokens']) AS said_input,
+  toUInt32OrNull(canonical['output_tokens']) AS said_output,
+  toUInt32OrNull(canonical['total_tokens']) AS said_total,
+  toUInt32OrZero(canonical['cache_read_input_tokens']) + toUInt32OrZero(canonical['cache_write_input_tokens']) AS said_cached,
   texts['backtrail.kind'] = 'pending' AS pending,
   -- Partitions are dates and end in 2149: a later time would fail the whole insert.
   least(start, 5617000000000000000) AS bounded_start,
@@ -38,13 +43,27 @@ SELECT
 
   if(pending, texts['backtrail.pending.kind'], texts['backtrail.kind']) AS backtrail_kind,
   concat(texts['backtrail.step.status'], texts['backtrail.agent.status'], texts['backtrail.run.status']) AS status,
-  if(texts['backtrail.step.kind'] != '', texts['backtrail.step.kind'],
-    backtrail_step_kind(operation_name, concat(tool_name, texts['gen_ai.tool.call.id']), concat(request_model, response_model))) AS step_kind,
+  multiIf(
+    texts['backtrail.step.kind'] != '', texts['backtrail.step.kind'],
+    step_kind_said = 'span', '',
+    step_kind_said != '', step_kind_said,
+    canonical['tool_name'] != '' OR canonical['tool_call_id'] != '', 'tool',
+    canonical['request_model'] != '' OR canonical['response_model'] != '', 'llm',
+    '') AS step_kind,
+  dialect,
   texts['gen_ai.operation.name'] AS operation_name,
-  texts['gen_ai.agent.name'] AS agent_name,
+  multiIf(
+    canonical['agent_name'] != '' OR step_kind != 'agent', canonical['agent_name'],
+    canonical['entity_name'] != '', canonical['entity_name'],
+    startsWith(name, 'invoke_agent '), substring(name, 14),
+    '') AS agent_name,
   texts['backtrail.agent.key'] AS agent_key,
   texts['backtrail.agent.path'] AS agent_path,
-  texts['gen_ai.tool.name'] AS tool_name,
+  multiIf(
+    canonical['tool_name'] != '' OR step_kind != 'tool', canonical['tool_name'],
+    canonical['entity_name'] != '', canonical['entity_name'],
+    startsWith(name, 'execute_tool '), substring(name, 14),
+    '') AS tool_name,
   texts['backtrail.query'] AS query,
   texts['backtrail.task.id'] AS task_id,
   texts['backtrail.task.parent_id'] AS parent_task_id,
@@ -52,20 +71,22 @@ SELECT
   toUInt16OrZero(texts['backtrail.depth']) AS depth,
   toUInt16OrZero(texts['backtrail.retry_count']) AS retry_count,
   texts['backtrail.deadline'] AS deadline,
-  if(texts['gen_ai.conversation.id'] != '', texts['gen_ai.conversation.id'], texts['session.id']) AS conversation_id,
-  texts['user.id'] AS user_id,
-  resource['deployment.environment.name'] AS environment,
-  if(texts['gen_ai.provider.name'] != '', texts['gen_ai.provider.name'], texts['gen_ai.system']) AS provider_name,
-  texts['gen_ai.request.model'] AS request_model,
-  texts['gen_ai.response.model'] AS response_model,
-  toUInt32OrNull(texts['gen_ai.usage.input_tokens']) AS input_tokens,
-  toUInt32OrNull(texts['gen_ai.usage.output_tokens']) AS output_tokens,
-  toUInt32OrNull(texts['gen_ai.usage.cache_read.input_tokens']) AS cache_read_input_tokens,
-  toUInt32OrNull(if(texts['gen_ai.usage.cache_write.input_tokens'] != '', texts['gen_ai.usage.cache_write.input_tokens'],
-    texts['gen_ai.usage.cache_creation.input_tokens'])) AS cache_write_input_tokens,
-  toUInt32OrNull(texts['gen_ai.usage.reasoning.output_tokens']) AS reasoning_output_tokens,
-  toFloat64OrNull(if(texts['gen_ai.usage.cost'] != '', texts['gen_ai.usage.cost'], texts['backtrail.step.cost_usd'])) AS reported_cost_usd,
-  texts['error.type'] AS error_type,
+  canonical['conversation_id'] AS conversation_id,
+  canonical['user_id'] AS user_id,
+  if(canonical['environment'] != '', canonical['environment'], resource['deployment.environment.name']) AS environment,
+  backtrail_provider(canonical['provider_name']) AS provider_name,
+  canonical['request_model'] AS request_model,
+  canonical['response_model'] AS response_model,
+  -- Input is stored with what was read from the cache and written to it. Who leaves these out is known, or found out:
+  -- a part is not larger than the whole.
+  if(backtrail_excludes_cache(dialect) OR said_cached > said_input, said_input + said_cached,
+    if(said_input IS NULL AND said_output IS NOT NULL AND said_total >= said_output, said_total - said_output, said_input)) AS input_tokens,
+  if(said_output IS NULL AND said_input IS NOT NULL AND said_total >= said_input, said_total - said_input, said_output) AS output_tokens,
+  toUInt32OrNull(canonical['cache_read_input_tokens']) AS cache_read_input_tokens,
+  toUInt32OrNull(canonical['cache_write_input_tokens']) AS cache_write_input_tokens,
+  toUInt32OrNull(canonical['reasoning_output_tokens']) AS reasoning_output_tokens,
+  toFloat64OrNull(canonical['reported_cost_usd']) AS reported_cost_usd,
+  canonical['error_type'] AS error_type,
   texts['backtrail.step.key'] AS step_key,
   toUInt64OrZero(concat(texts['backtrail.step.seq_start'], texts['backtrail.agent.seq_start'], texts['backtrail.state.seq'],
     texts['backtrail.checkpoint.seq'], texts['backtrail.effect.seq'])) AS seq,
@@ -86,4 +107,14 @@ SELECT
   dropped_links_count,
   resource_dropped_attributes_count,
   scope_dropped_attributes_count
-FROM span_in;
+FROM (
+  SELECT *,
+    CAST(mapFromArrays(arrayMap(x -> backtrail_column_of(x.1), answers), answers.2), 'Map(LowCardinality(String), String)') AS canonical,
+    if(scope_dialect != '' OR empty(answers), scope_dialect, backtrail_dialect_name(arrayMin(x -> backtrail_dialect_of(x.1), answers))) AS dialect,
+    arrayFirst(x -> x != '',
+      arrayMap(x -> backtrail_kind_said(x.1, substringIndex(x.2, ' ', 1)), arrayFilter(x -> backtrail_says_kind(x.1), answers))) AS step_kind_said
+  FROM (
+    SELECT *,
+      backtrail_scope_dialect(scope_name) AS scope_dialect,
+      arrayFilter(x -> NOT backtrail_says_nothing(x.1, x.2, scope_dialect), arrayMap(x -> tuple(x.1, backtrail_unquoted(x.2)), said)) AS answers
+    FROM span_in));
