@@ -114,7 +114,7 @@ def test_t44_a_wheel_holds_the_package_and_nothing_else(name: str, tmp_path: Pat
     }
     described = {f"{info}/{file}" for file in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}
     assert held == sources | described
-    assert {Path(file).suffix for file in sources} <= {".py", ".sql", ".proto", ".typed"}
+    assert {Path(file).suffix for file in sources} <= {".py", ".sql", ".proto", ".toml", ".typed"}
     assert all(f"{Path(package).name}/py.typed" in held for package in packages)
     assert entry_points == ENTRY_POINTS[name]
     assert licence == (ROOT / "LICENSE").read_bytes()

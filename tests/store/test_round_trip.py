@@ -241,6 +241,7 @@ def test_t18_otlp_of_every_shape_comes_back_in_value_and_type(store: Store, requ
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1800)
 @settings(UNHURRIED, max_examples=1000)
 @given(REQUESTS.map(with_ids))
 def test_t18_a_thousand_requests_of_every_shape_come_back(store: Store, request: ExportTraceServiceRequest) -> None:
