@@ -254,7 +254,8 @@ def test_t27_one_byte_a_second_is_too_slow_for_the_real_server(
     """Its deadlines are 10 and 30 seconds."""
     with running_server(tmp_path / "data") as server, connected(int(server.url.rpartition(":")[2])) as connection:
         connection.settimeout(60)
-        connection.sendall(b"POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-protobuf\r\n" + sent)
+        head = b"POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-protobuf\r\n"
+        connection.sendall(head + sent)
         threading.Thread(target=trickle, args=(connection, trickled, 1), daemon=True).start()
 
         assert read_to_end(connection)[:13] == answer
