@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-import chdb
 import pytest
+from chdb.state import connect
 
 from backtrail_store import StoreError, parse_address, print_schema
 from backtrail_store.cluster import ClusterSchema
@@ -28,7 +28,7 @@ def made(kind: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("dsn", [DSN, "clickhouse://u:geheim@h/trail", "chdb:///x"])
 def test_clickhouse_reads_every_statement(dsn: str, engine_folder: Path) -> None:
-    connection = chdb.connect(str(engine_folder))  # type: ignore[no-untyped-call]
+    connection = connect(str(engine_folder))
 
     for statement in rendered(dsn):
         assert connection.query(f"EXPLAIN AST {statement}")  # raises where it cannot be read
@@ -142,7 +142,7 @@ def test_the_printed_script_holds_everything_but_the_password(dsn: str) -> None:
 
 
 def test_clickhouse_reads_the_rights_that_the_documentation_gives(engine_folder: Path) -> None:
-    connection = chdb.connect(str(engine_folder))  # type: ignore[no-untyped-call]
+    connection = connect(str(engine_folder))
     page = (Path(__file__).parents[2] / "docs/clickhouse.md").read_text()
 
     grants = [part for block in re.findall(r"```sql\n(.*?)```", page, re.DOTALL) for part in statements(block)]
