@@ -5,7 +5,7 @@
 Asked of whole requests at the door, and by flatten of each span of those that failed there: most of them are fine.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError, EncodeError, Message
@@ -72,11 +72,19 @@ def are_spans_within(request: ExportTraceServiceRequest, sizes: Any, limits: Lim
         for scope_spans, scope_sizes in zip(resource_spans.scope_spans, resource_sizes.scope_spans, strict=True):
             if not is_head_harmless(scope_sizes.scope, scope_sizes.schema_url, limits):
                 return False
-            if max(map(len, scope_sizes.spans), default=0) > limits.harmless_bytes:
-                large = zip(scope_spans.spans, map(len, scope_sizes.spans), strict=True)
-                if not all(size <= limits.harmless_bytes or is_span_within(span, size, limits) for span, size in large):
-                    return False
+            if not are_all_within(scope_spans.spans, scope_sizes.spans, limits, is_span_within):
+                return False
     return True
+
+
+def are_all_within(
+    items: Sequence[Any], contents: Sequence[bytes], limits: Limits, is_within: Callable[[Any, int, Limits], bool]
+) -> bool:
+    """`contents` are the items' bytes: only what has too many of them is looked at."""
+    if max(map(len, contents), default=0) <= limits.harmless_bytes:
+        return True
+    sized = zip(items, map(len, contents), strict=True)
+    return all(size <= limits.harmless_bytes or is_within(item, size, limits) for item, size in sized)
 
 
 def is_head_harmless(head: bytes, schema_url: str, limits: Limits) -> bool:
@@ -132,12 +140,8 @@ def count_records_within(request: Any, sizes: Any, limits: Limits) -> int | None
             if not is_head_harmless(scope_sizes.scope, scope_sizes.schema_url, limits):
                 return None
             count += len(scope_sizes.log_records)
-            if max(map(len, scope_sizes.log_records), default=0) > limits.harmless_bytes:
-                large = zip(scope_logs.log_records, map(len, scope_sizes.log_records), strict=True)
-                if not all(
-                    size <= limits.harmless_bytes or is_record_within(record, size, limits) for record, size in large
-                ):
-                    return None
+            if not are_all_within(scope_logs.log_records, scope_sizes.log_records, limits, is_record_within):
+                return None
     return count
 
 

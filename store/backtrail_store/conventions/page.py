@@ -5,8 +5,7 @@ table → **page** → docs/conventions.md
 
 from collections.abc import Iterable, Iterator
 
-from backtrail_store.conventions.sql import ANY
-from backtrail_store.conventions.table import Column, Conventions, Dialect, KindRule, Source, conventions
+from backtrail_store.conventions.table import ANY, Column, Conventions, Dialect, KindRule, Source, conventions
 
 HEAD = """\
 # Conventions

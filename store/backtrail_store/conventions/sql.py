@@ -8,10 +8,9 @@ from importlib import resources
 from string import Template
 
 from backtrail_store.cluster import quoted
-from backtrail_store.conventions.table import Dialect, conventions
+from backtrail_store.conventions.table import ANY, STEP_KIND, Dialect, conventions
 
 FUNCTIONS = resources.files("backtrail_store.conventions") / "functions.sql"
-ANY = "any"  # the last, so that its number is none of a name
 HEAD = "-- Made of conventions.toml and functions.sql by `make conventions`.\n\n"
 
 
@@ -19,7 +18,8 @@ def schema() -> str:
     table = conventions()
     ranked = list(table.ranked())
     numbers = {dialect.key: number for number, dialect in enumerate(table.dialects, 1)}
-    rules = enumerate(table.step_kind, 1)
+    ranks_of_kinds = [rank for rank, column, _ in ranked if column == STEP_KIND]
+    rules = zip(ranks_of_kinds, table.step_kind, strict=True)
     kinds = {f"{rank} {value}": kind for rank, rule in rules for value, kind in rule.values.items()}
     provider = table.column("provider_name")
     spellings = {name: name for name in provider.names} | dict(provider.known_as)
@@ -33,7 +33,7 @@ def schema() -> str:
         ranks_of_provider=_list(rank for rank, column, _ in ranked if column == provider.name),
         no_providers=_list(provider.never),
         ranks_of_bare_words=_list(rank for rank, _, source in ranked if source.is_bare),
-        ranks_of_kinds=_list(rank for rank, _ in enumerate(table.step_kind, 1)),
+        ranks_of_kinds=_list(ranks_of_kinds),
         values_of_kinds=_list(kinds),
         kinds=_list(kinds.values()),
         spellings_of_providers=_list(spellings),

@@ -11,7 +11,9 @@ from importlib import resources
 from typing import Any
 
 TABLE = resources.files("backtrail_store.conventions") / "conventions.toml"
-SECTIONS = ("dialects", "step_kind")
+STEP_KIND = "step_kind"
+SECTIONS = ("dialects", STEP_KIND)
+ANY = "any"  # not a dialect: the last of them, so that its number is that of no name
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Conventions:
 
     def ranked(self) -> Iterator[tuple[int, str, Source]]:
         """Every source with the column it is for, numbered in the order in which they are asked."""
-        kinds = [("step_kind", rule.source) for rule in self.step_kind]
+        kinds = [(STEP_KIND, rule.source) for rule in self.step_kind]
         columns = [(column.name, source) for column in self.columns for source in column.sources]
         for rank, (column, source) in enumerate(kinds + columns, 1):
             yield rank, column, source
@@ -80,7 +82,7 @@ def conventions() -> Conventions:
         ),
         step_kind=tuple(
             KindRule(_source({key: name for key, name in rule.items() if key != "values"}), rule["values"])
-            for rule in table["step_kind"]
+            for rule in table[STEP_KIND]
         ),
         columns=tuple(_column(name, said) for name, said in table.items() if name not in SECTIONS),
     )
