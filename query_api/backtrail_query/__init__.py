@@ -13,8 +13,9 @@ GET  /api/v1/logs                         log records, newest first, filters, cu
 GET  /healthz  /metrics
 """
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
+from backtrail_query.params import settle
 from backtrail_query.routes import health, logs, otlp, replay, runs, state, traces
 
 __all__ = ["create_router"]
@@ -23,6 +24,7 @@ __all__ = ["create_router"]
 def create_router() -> APIRouter:
     """All endpoints above; the app keeps `store` and `registry` in its state and installs `errors`."""
     router = APIRouter()
-    for part in (runs, traces, logs, otlp, state, replay, health):
-        router.include_router(part.router)
+    for part in (runs, traces, logs, otlp, state, replay):
+        router.include_router(part.router, dependencies=[Depends(settle)])
+    router.include_router(health.router)
     return router

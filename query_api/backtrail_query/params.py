@@ -15,10 +15,12 @@ from backtrail_store.log_reader import LogReader
 from backtrail_store.reader import TraceReader
 
 MAX_RUNS_PER_PAGE = 1000
+MAX_WAIT_SECONDS = 10
 SEVERITIES = {"TRACE": 1, "DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17, "FATAL": 21}
 
 _HEX_ID = re.compile(r"[0-9a-fA-F]{1,32}")
 _HEX_SPAN_ID = re.compile(r"[0-9a-fA-F]{1,16}")
+_WAIT = re.compile(r"\bwait=(?P<seconds>\d{1,9})\b")
 _NUMBER = re.compile(r"-?\d+")
 _LARGEST_HASH = (1 << 64) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -136,6 +138,14 @@ def _logs(request: Request) -> LogReader:
 def _project(request: Request) -> str:
     project: str = request.state.project  # which the key says, and nothing else
     return project
+
+
+def settle(request: Request) -> None:
+    """For a client that reads what it has just sent: `Prefer: wait=SECONDS` (RFC 7240) has it answered when all that
+    was acknowledged before is readable, and at the latest after so long. A process that only answers cannot know."""
+    asked = _WAIT.search(request.headers.get("prefer", ""))
+    if asked and hasattr(request.app.state, "settle"):
+        request.app.state.settle(request.state.project, min(int(asked["seconds"]), MAX_WAIT_SECONDS))
 
 
 def _reader(request: Request) -> TraceReader:

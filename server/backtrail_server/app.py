@@ -45,6 +45,7 @@ from backtrail_server.reserve import release_reserve
 from backtrail_server.retention import Retention, keeping_to
 from backtrail_server.settings import Settings
 from backtrail_server.tls import Tls
+from backtrail_server.waiting import settle
 from backtrail_store import Keeping, Store, is_embedded, open_store
 
 # Whoever receives spans must not make any about it: each request would bring the next one.
@@ -136,6 +137,7 @@ async def opened_parts(app: FastAPI, settings: Settings) -> AsyncIterator[Admiss
             async with running_writer(inbox, store, batch_bytes=settings.batch_bytes) as writer:
                 admission = admission_to(inbox, settings, ledger)
                 app.state.inbox, app.state.admission = inbox, admission
+                app.state.settle = partial(settle, inbox)
                 probes = probes_of(settings, store=store, inbox=inbox, ledger=ledger, writer=writer)
                 app.state.retention = retention_of(store, settings)
                 finish_in_background(store=store, inbox=inbox, ledger=ledger, folder=settings.data)

@@ -16,14 +16,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from backtrail_ingest import Inbox, Ledger
 from backtrail_ingest.inbox.erasure import find_traces_of_user, has_trace, remove_traces, wipe
 from backtrail_ingest.inbox.inbox_file import InboxFile
 from backtrail_server.backup.contents import INBOX, LOCK_SECONDS, no_erasure
-from backtrail_server.waiting import wait_while
+from backtrail_server.waiting import is_waiting, wait_while
 from backtrail_store import Erased, NoRoom, Store, StoreError, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -93,9 +92,8 @@ class Eraser:
     def _wait_until_stored(self) -> None:
         """Whatever was acknowledged before this was called."""
         until = max(time.time_ns(), self.inbox.ask(InboxFile.newest_received_unix_nano))
-        is_waiting = partial(InboxFile.holds_received_until, received_unix_nano=until)
         wait_while(
-            lambda: self.inbox.ask(is_waiting),
+            lambda: is_waiting(self.inbox, until),
             in_vain="what waits in the inbox is not stored yet, so nothing is erased: try again",
         )
 

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from concurrent.futures import Future
 from pathlib import Path
 from weakref import WeakSet
@@ -19,7 +18,6 @@ from weakref import WeakSet
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
 from pydantic import ValidationError
 
-from backtrail_ingest import Ledger
 from backtrail_server.app import create_guest_app
 from backtrail_server.errors import CannotStart
 from backtrail_server.folder import make_folder
@@ -33,7 +31,6 @@ THREAD = "backtrail-server"
 GRACE_SECONDS = 1
 MAX_CONNECTIONS = 256  # the program's files are its own
 POOL_THREADS = 2
-SETTLE_PAUSE = 0.005
 
 
 def serve_in_thread(folder: Path) -> "LocalServer":
@@ -65,12 +62,6 @@ class LocalServer:
             self._socket.close()
             raise
         _servers.add(self)
-
-    def settle(self, timeout: float) -> None:
-        """Waits until what was acknowledged is readable too."""
-        deadline = time.monotonic() + timeout
-        while self._ledger.waiting and time.monotonic() < deadline:
-            time.sleep(SETTLE_PAUSE)
 
     def stop(self, timeout: float) -> None:
         """What was acknowledged is on disk, whether or not the store has it in this time."""
@@ -107,7 +98,6 @@ class LocalServer:
     async def _serve(self) -> None:
         app = create_guest_app(self._settings)
         async with app.router.lifespan_context(app):
-            self._ledger: Ledger = app.state.admission.ledger
             config = web_config(app, grace=GRACE_SECONDS, max_connections=MAX_CONNECTIONS, log_config=None)
             server = Server(config, lambda: self._ready.set_result(server))
             await server.serve(sockets=[self._socket])

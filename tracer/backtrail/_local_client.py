@@ -9,7 +9,6 @@ the two speak HTTP as ever. When the process ends, the SDK delivers first and th
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -19,9 +18,7 @@ from typing import Any, Protocol
 from ._configure import configure, shutdown
 from ._contexts.current import get_current_client, has_active_client, set_current_client
 from ._delivery.lifetime import at_exit, not_at_exit
-from ._replay.replaying import SETTLE_SECONDS
-from ._spans.recorder import current_recorder
-from .client import FLUSH_SECONDS, Client
+from .client import Client
 from .errors import LocalServerError, ServerNotInstalledError
 
 ENTRY_POINT_GROUP = "backtrail.local"
@@ -34,7 +31,6 @@ class Server(Protocol):
 
     url: str
 
-    def settle(self, timeout: float) -> None: ...
     def stop(self, timeout: float) -> None: ...
     def stop_at_exit(self, timeout: float) -> None: ...
 
@@ -65,21 +61,6 @@ class LocalClient(Client):
     def __init__(self, serving: _Serving) -> None:
         super().__init__(serving.server.url)
         self._serving = serving
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        json: Any = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> bytes:
-        """What this process recorded is in the answer."""
-        if self._serving.is_ours:
-            current_recorder().flush(FLUSH_SECONDS)
-            self._serving.server.settle(SETTLE_SECONDS)
-        return super().request(method, path, params=params, json=json, headers=headers)
 
     def close(self) -> None:
         if self._serving.is_ours:

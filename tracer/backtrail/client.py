@@ -205,11 +205,12 @@ class Client(Replaying):
         """
         current_recorder().flush(FLUSH_SECONDS)
         given = {name: value for name, value in (params or {}).items() if value is not None}
+        patient = {**_patience(), **(headers or {})}
         deadline = time.monotonic() + SETTLE_SECONDS
-        response = self._send(method, path, params=given, json=json, headers=headers)
+        response = self._send(method, path, params=given, json=json, headers=patient)
         while _may_become_readable(response) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-            response = self._send(method, path, params=given, json=json, headers=headers)
+            response = self._send(method, path, params=given, json=json, headers=patient)
         if not response.is_success:
             raise ApiError(_problem_text(response), status=response.status_code)
         return response.content
@@ -239,6 +240,11 @@ class Client(Replaying):
 
 def default_endpoint() -> str:
     return os.environ.get("BACKTRAIL_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT
+
+
+def _patience() -> dict[str, str]:
+    """Of a process that records: the answer may wait until what it has sent before is in it."""
+    return {"Prefer": f"wait={SETTLE_SECONDS:.0f}"} if current_recorder().sink is not None else {}
 
 
 def _may_become_readable(response: httpx.Response) -> bool:

@@ -264,10 +264,12 @@ class InboxFile:
         """When the last request came in of those that wait, 0 if none does."""
         return int(self._connection.execute("SELECT coalesce(max(received_unix_nano), 0) FROM inbox").fetchone()[0])
 
-    def holds_received_until(self, received_unix_nano: int) -> bool:
-        """Whether anything waits that came in by then. Ids do not tell: they are in the order of writing."""
+    def holds_received_until(self, received_unix_nano: int, project: str | None = None) -> bool:
+        """Whether anything (of this project) waits that came in by then. Ids do not tell: they are in the order of
+        writing."""
         found = self._connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM inbox WHERE received_unix_nano <= ?)", (received_unix_nano,)
+            "SELECT EXISTS (SELECT 1 FROM inbox WHERE received_unix_nano <= ? AND project = coalesce(?, project))",
+            (received_unix_nano, project),
         )
         return bool(found.fetchone()[0])
 
