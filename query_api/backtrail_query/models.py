@@ -216,9 +216,12 @@ class SpanView(View):
     step_kind: str | None
     dialect: Annotated[str | None, Field(description="whose conventions the span follows, see docs/conventions.md")]
     operation_name: str | None
+    workflow_name: str | None
     agent_name: str | None
+    agent_id: str | None
     agent_key: str | None
     tool_name: str | None
+    tool_call_id: str | None
     query: str | None
     task_id: str | None
     parent_task_id: str | None
@@ -228,14 +231,23 @@ class SpanView(View):
     conversation_id: str | None
     user_id: str | None
     environment: str | None
+    release: str | None
+    tags: list[str]
+    prompt_name: str | None
+    prompt_version: str | None
     provider_name: str | None
     request_model: str | None
     response_model: str | None
+    response_id: str | None
+    finish_reasons: list[str]
+    time_to_first_token_ns: int | None
     input_tokens: int | None
     output_tokens: int | None
     cache_read_input_tokens: int | None
     cache_write_input_tokens: int | None
     reasoning_output_tokens: int | None
+    input_audio_tokens: int | None
+    output_audio_tokens: int | None
     reported_cost_usd: float | None
     cost_usd: float | None
     error_type: str | None

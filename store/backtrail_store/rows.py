@@ -63,9 +63,12 @@ class SpanRow:
     step_kind: str
     dialect: str
     operation_name: str
+    workflow_name: str
     agent_name: str
+    agent_id: str
     agent_key: str
     tool_name: str
+    tool_call_id: str
     query: str
     task_id: str
     parent_task_id: str
@@ -75,14 +78,23 @@ class SpanRow:
     conversation_id: str
     user_id: str
     environment: str
+    release: str
+    tags: list[str]
+    prompt_name: str
+    prompt_version: str
     provider_name: str
     request_model: str
     response_model: str
+    response_id: str
+    finish_reasons: list[str]
+    time_to_first_token_ns: int | None
     input_tokens: int | None
     output_tokens: int | None
     cache_read_input_tokens: int | None
     cache_write_input_tokens: int | None
     reasoning_output_tokens: int | None
+    input_audio_tokens: int | None
+    output_audio_tokens: int | None
     reported_cost_usd: float | None
     cost_usd: float | None
     error_type: str

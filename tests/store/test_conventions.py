@@ -1,5 +1,6 @@
 """What each dialect calls what, as it ends up in the columns: every line of the table, sent as a span of its own."""
 
+import json
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,8 @@ from backtrail_store.conventions.table import Column, Source, conventions
 from tests.factories import TRACE_ID, batch_of, otlp_request, plain_span, span_id
 
 NUMBERS = {"input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens"}
-NUMBERS |= {"reasoning_output_tokens", "reported_cost_usd"}
+NUMBERS |= {"reasoning_output_tokens", "input_audio_tokens", "output_audio_tokens", "reported_cost_usd"}
+LISTS = {"tags", "finish_reasons"}
 SHOWN = [column for column in conventions().columns if column.name in SpanRow.__dataclass_fields__]
 
 
@@ -50,7 +52,8 @@ def test_every_line_of_the_table_fills_its_column(store: Store) -> None:
     rows = stored(store, spans)
 
     for number, (column, source) in enumerate(lines, 1):
-        wanted = number if column.name in NUMBERS else str(number)
+        wanted: Any = number if column.name in NUMBERS else str(number)
+        wanted = [wanted] if column.name in LISTS else wanted
         assert getattr(rows[str(number)], column.name) == wanted, (column.name, source)
         assert rows[str(number)].attributes[source.attribute] == str(number)
 
@@ -68,7 +71,8 @@ def test_of_two_attributes_the_earlier_line_counts_in_whatever_order_they_came(s
 
     rows = stored(store, spans)
 
-    assert [str(getattr(each, column.name)).removesuffix(".0") for each in rows.values()] == ["1"] * len(pairs)
+    first = "['1']" if column.name in LISTS else "1"
+    assert [str(getattr(each, column.name)).removesuffix(".0") for each in rows.values()] == [first] * len(pairs)
 
 
 def test_an_attribute_stands_in_one_line() -> None:
@@ -153,6 +157,139 @@ def test_input_has_the_cached_tokens_in_it_whoever_counts(
     said = row(store, attributes, scope=scope)
 
     assert (said.input_tokens, said.output_tokens) == tokens
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"input": 40, "output": 9, "total": 49}, (40, 9, None, None)),
+        ({"input": 40, "cache_read_input_tokens": 60, "output": 9, "total": 109}, (100, 9, 60, None)),
+        ({"input": 100, "input_cached_tokens": 60, "output": 9, "total": 109}, (100, 9, 60, None)),
+        ({"input": 40, "cache_read_input_tokens": 60, "output": 9}, (100, 9, 60, None)),
+        ({"input": 40, "output": 9, "output_reasoning_tokens": 5}, (40, 14, None, 5)),
+        ({"input": 40, "output": 9, "output_reasoning_tokens": 5, "total": 49}, (40, 9, None, 5)),
+        (
+            {
+                "prompt_tokens": 100,
+                "completion_tokens": 14,
+                "total_tokens": 114,
+                "prompt_tokens_details": {"cached_tokens": 60},
+                "completion_tokens_details": {"reasoning_tokens": 5},
+            },
+            (100, 14, 60, 5),
+        ),
+    ],
+)
+def test_langfuse_counts_each_token_under_one_name_or_as_the_provider_does(
+    store: Store, usage: dict[str, Any], tokens: tuple[int | None, ...]
+) -> None:
+    said = row(store, {"langfuse.observation.usage_details": json.dumps(usage)})
+
+    seen = (said.input_tokens, said.output_tokens, said.cache_read_input_tokens, said.reasoning_output_tokens)
+    assert seen == tokens
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {
+            "langsmith.usage_metadata": json.dumps(
+                {"input_tokens": 100, "output_tokens": 9, "input_token_details": {"cache_read": 60}}
+            )
+        },
+        {
+            "gen_ai.usage.input_tokens": 100,
+            "gen_ai.usage.output_tokens": 9,
+            "gen_ai.usage.input_token_details": "{'cache_read': 60}",
+        },
+        {
+            "mlflow.chat.tokenUsage": json.dumps(
+                {"input_tokens": 100, "output_tokens": 9, "total_tokens": 109, "cache_read_input_tokens": 60}
+            )
+        },
+        {
+            "ai.usage.promptTokens": '{"intValue":40}',
+            "ai.usage.completionTokens": '{"intValue":9}',
+            "ai.response.providerMetadata": json.dumps({"anthropic": {"usage": {"cache_read_input_tokens": 60}}}),
+        },
+        {"input_tokens": {"n": 1}, "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 9}
+        | {"gen_ai.usage.cache_read.input_tokens": 60},
+    ],
+    ids=["LangSmith", "LangSmith in Python", "MLflow", "Vercel", "OpenTelemetry"],
+)
+def test_usage_that_stands_in_json_objects_is_read_as_any_other(store: Store, attributes: dict[str, Any]) -> None:
+    said = row(store, attributes)
+
+    assert (said.input_tokens, said.output_tokens, said.cache_read_input_tokens) == (100, 9, 60)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"input": {"input": {}}}', "{'input'", '"', '{"input": "many"}', "null"])
+def test_what_should_be_an_object_and_is_none_says_nothing(store: Store, text: str) -> None:
+    said = row(store, {"langfuse.observation.usage_details": text, "gen_ai.usage.output_tokens": 9})
+
+    assert (said.input_tokens, said.output_tokens) == (None, 9)
+
+
+def test_an_object_too_long_for_the_light_columns_is_read_too(store: Store) -> None:
+    usage = {"input": 40, "output": 9, "note": "x" * 2000}
+
+    assert row(store, {"langfuse.observation.usage_details": json.dumps(usage)}).input_tokens == 40
+
+
+@pytest.mark.parametrize(
+    ("attributes", "scope"),
+    [
+        ({"gen_ai.response.time_to_first_chunk": 0.25}, "test"),
+        ({"ai.response.msToFirstChunk": 250}, "test"),
+        ({"ttft_ms": "250"}, "com.anthropic.claude_code.tracing"),
+        ({"langfuse.observation.completion_start_time": '"2026-09-21T14:13:20.250Z"'}, "test"),
+        ({"langfuse.observation.completion_start_time": '"\\"2026-09-21T14:13:20.250000+00:00\\""'}, "test"),
+    ],
+)
+def test_the_time_to_the_first_token_is_in_nanoseconds_whatever_the_unit(
+    store: Store, attributes: dict[str, Any], scope: str
+) -> None:
+    assert row(store, attributes, scope=scope).time_to_first_token_ns == 250_000_000
+
+
+def test_a_time_to_the_first_token_that_is_no_time_is_none(store: Store) -> None:
+    for attributes in ({"langfuse.observation.completion_start_time": "soon"}, {"ai.response.msToFirstChunk": "-3"}):
+        assert row(store, attributes).time_to_first_token_ns is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reasons"),
+    [
+        ({"gen_ai.response.finish_reasons": ["tool_calls", "stop"]}, ["tool_call", "stop"]),
+        ({"gen_ai.response.finish_reasons": "end_turn, tool_use"}, ["stop", "tool_call"]),
+        ({"ai.response.finishReason": "tool-calls"}, ["tool_call"]),
+        ({"gen_ai.response.finish_reasons": "[broken"}, []),
+    ],
+)
+def test_why_a_model_stopped_has_one_name_in_every_dialect(
+    store: Store, attributes: dict[str, Any], reasons: list[str]
+) -> None:
+    assert row(store, attributes).finish_reasons == reasons
+
+
+def test_what_an_agent_says_its_calls_have_used_together_is_not_its_own_usage(store: Store) -> None:
+    attributes = {"gen_ai.aggregated_usage.input_tokens": 7, "gen_ai.usage.details.input_tokens": 7}
+
+    assert row(store, attributes).input_tokens is None
+
+
+def test_logfires_pending_span_is_the_real_ones_until_that_one_comes(store: Store) -> None:
+    pending = {"logfire.span_type": "pending_span", "logfire.pending_parent_id": "0" * 16}
+    real = span_id(7)
+    first = plain_span("ask", id_=span_id(8), parent_id=real, attributes=pending)
+    first.end_time_unix_nano = first.start_time_unix_nano
+
+    open_ = stored(store, [(first, "logfire")])["ask"]
+    ended = stored(store, [(plain_span("ask", id_=real), "logfire"), (first, "logfire")])["ask"]
+
+    assert (open_.span_id, open_.parent_span_id, open_.is_pending) == (real.hex(), "", True)
+    assert (ended.span_id, ended.parent_span_id, ended.is_pending) == (real.hex(), "", False)
+    assert len(store.reader.get_trace("default", TRACE_ID.hex())) == 1
 
 
 @pytest.mark.parametrize(

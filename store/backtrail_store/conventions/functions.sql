@@ -1,15 +1,13 @@
--- Each attribute of a span is looked up once among all that are asked for, and gets a rank: the lower, the earlier it is
--- asked. 0 for one that nobody asks for.
+-- Each attribute of a span is looked up once among all that are asked for: see conventions/sql.py for what its rank says.
+-- 0 for one that nobody asks for.
 CREATE OR REPLACE FUNCTION backtrail_rank AS (key) -> transform(key,
   $attributes,
-  $ranks, 0);
+  $ranks, toUInt32(0));
 
-CREATE OR REPLACE FUNCTION backtrail_column_of AS (rank) ->
-  $columns[rank];
+CREATE OR REPLACE FUNCTION backtrail_column_of AS (rank) -> toUInt8(bitAnd(bitShiftRight(rank, 2), 127));
 
 -- Dialects by their order in the table.
-CREATE OR REPLACE FUNCTION backtrail_dialect_of AS (rank) ->
-  $dialects_of_ranks[rank];
+CREATE OR REPLACE FUNCTION backtrail_dialect_of AS (rank) -> toUInt8(bitAnd(bitShiftRight(rank, 9), 31));
 
 -- Empty for the last, which is no dialect.
 CREATE OR REPLACE FUNCTION backtrail_dialect_name AS (number) ->
@@ -19,13 +17,49 @@ CREATE OR REPLACE FUNCTION backtrail_scope_dialect AS (scope) -> multiIf(
   $scopes,
   '');
 
--- Whether an answer is none, so that the next attribute is asked: an empty one, a framework that names itself as the
--- provider, or a bare word in another scope than that of the dialect that uses it.
-CREATE OR REPLACE FUNCTION backtrail_says_nothing AS (rank, value, scope_dialect) -> value = ''
-  OR has($ranks_of_provider, rank) AND has($no_providers, value)
-  OR has($ranks_of_bare_words, rank) AND scope_dialect != backtrail_dialect_name(backtrail_dialect_of(rank));
+-- Whether an attribute answers, so that no later one is asked. An empty one does not, nor a framework that names itself
+-- as the provider, nor a bare word in another scope than that of the dialect that uses it.
+CREATE OR REPLACE FUNCTION backtrail_answers AS (rank, text, scope_dialect) -> rank > $object AND text != ''
+  AND (bitAnd(rank, 3) = 0
+    OR bitAnd(rank, 3) = 2 AND NOT has($no_providers, text)
+    OR bitAnd(rank, 3) = 1 AND scope_dialect = backtrail_dialect_name(backtrail_dialect_of(rank)));
 
-CREATE OR REPLACE FUNCTION backtrail_says_kind AS (rank) -> has($ranks_of_kinds, rank);
+-- The members of the objects among these attributes, as attributes with dotted names, three levels deep. Python's way
+-- to write an object is read as JSON's.
+CREATE OR REPLACE FUNCTION backtrail_members AS (attributes) -> arrayFlatten(arrayMap(
+  x -> arrayMap(y -> tuple(concat(x.1, '.', y.1), y.2),
+    JSONExtractKeysAndValuesRaw(if(startsWith(x.2, '{\''), replaceAll(x.2, '\'', '"'), x.2))),
+  arrayFilter(x -> startsWith(x.2, '{'), attributes)));
+
+CREATE OR REPLACE FUNCTION backtrail_all_members AS (objects) -> arrayConcat(
+  backtrail_members(objects),
+  backtrail_members(backtrail_members(objects)),
+  backtrail_members(backtrail_members(backtrail_members(objects))));
+
+CREATE OR REPLACE FUNCTION backtrail_ranks AS (keys) -> arrayMap(key -> backtrail_rank(key), keys);
+
+-- Rank and text of what is asked for among the attributes.
+CREATE OR REPLACE FUNCTION backtrail_asked AS (keys, texts) -> arrayZip(
+  arrayFilter(rank -> rank > $object, backtrail_ranks(keys)),
+  arrayFilter((text, rank) -> rank > $object, texts, backtrail_ranks(keys)));
+
+CREATE OR REPLACE FUNCTION backtrail_asked_of_members AS (keys, texts) -> arrayMap(
+  x -> tuple(backtrail_rank(x.1), x.2),
+  backtrail_all_members(arrayFilter((x, rank) -> rank = $object, arrayZip(keys, texts), backtrail_ranks(keys))));
+
+-- Rank and text of what they answer, in the order in which they are asked.
+CREATE OR REPLACE FUNCTION backtrail_answers_of AS (keys, texts, scope_dialect) -> arraySort(x -> x.1, arrayFilter(
+  x -> backtrail_answers(x.1, x.2, scope_dialect),
+  arrayMap(x -> tuple(x.1, backtrail_unquoted(x.2)), if(has(backtrail_ranks(keys), $object),
+    arrayConcat(backtrail_asked(keys, texts), backtrail_asked_of_members(keys, texts)),
+    backtrail_asked(keys, texts)))));
+
+-- One of the columns, from the answers as a map.
+CREATE OR REPLACE FUNCTION backtrail_said AS (canonical, column) -> canonical[transform(column,
+  $columns,
+  $numbers, toUInt8(0))];
+
+CREATE OR REPLACE FUNCTION backtrail_says_kind AS (rank) -> rank <= $last_kind;
 
 CREATE OR REPLACE FUNCTION backtrail_kind_said AS (rank, value) -> transform(concat(toString(rank), ' ', value),
   $values_of_kinds,
@@ -40,4 +74,6 @@ CREATE OR REPLACE FUNCTION backtrail_provider AS (said) -> transform(lower(said)
     $providers,
     said));
 
-CREATE OR REPLACE FUNCTION backtrail_excludes_cache AS (dialect) -> has($dialects_without_cache, toString(dialect));
+CREATE OR REPLACE FUNCTION backtrail_finish_reasons AS (said) -> arrayMap(x -> transform(x,
+  $spellings_of_reasons,
+  $reasons, x), backtrail_list(said));

@@ -29,10 +29,15 @@ KINDS = """\
 means none of the kinds, and ends the search. A span of which nothing is known is a tool call if it names a tool or a
 tool call, and a model call if it names a model.
 """
+OBJECTS = """\
+## Objects
+
+These attributes hold JSON objects. Their members are asked as attributes with dotted names:
+"""
 TOKENS = """\
 Input includes what was read from the provider's cache and written to it, output includes reasoning, as OpenTelemetry
-has it. {} leave the cache out of the input, and so does whoever reports more cached tokens than input: there, it is
-added. Where a total and one part are reported, the other part is the rest.
+has it. Who reports more cached tokens than input, or a total that is the sum of all of them, has left the cache out of
+the input: there, it is added. Where a total and one part are reported, the other part is the rest.
 """
 
 
@@ -47,6 +52,8 @@ def _parts(table: Conventions) -> Iterator[str]:
     yield _rows(("dialect", "name", "scopes"), (_dialect(each) for each in table.dialects if each.key != ANY))
     yield KINDS
     yield _rows(("attribute", "dialect", "kinds"), (_kind(rule, names) for rule in table.step_kind))
+    yield OBJECTS
+    yield ", ".join(f"`{attribute}`" for attribute in table.objects) + ".\n"
     for column in table.columns:
         yield from _column(column, names)
 
@@ -66,13 +73,13 @@ def _kind(rule: KindRule, names: dict[str, str]) -> tuple[str, ...]:
 def _column(column: Column, names: dict[str, str]) -> Iterator[str]:
     yield f"## {column.name}\n"
     yield f"{column.means[0].upper()}{column.means[1:]}.\n"
-    if column.excludes_cache:
-        yield TOKENS.format(", ".join(names[dialect] for dialect in column.excludes_cache))
+    if column.name == "input_tokens":
+        yield TOKENS
     if column.never:
         yield f"Never {', '.join(f'`{value}`' for value in column.never)}: that is who made the span.\n"
     if column.known_as:
         spellings = ", ".join(f"`{said}` → `{name}`" for said, name in column.known_as.items())
-        yield f"Other spellings: {spellings}. Of `openai.chat` the first part counts.\n"
+        yield f"Other spellings: {spellings}.{' Of `openai.chat` the first part counts.' if column.names else ''}\n"
     yield _rows(("attribute", "dialect"), (_source(source, names) for source in column.sources))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 TABLE = resources.files("backtrail_store.conventions") / "conventions.toml"
 STEP_KIND = "step_kind"
-SECTIONS = ("dialects", STEP_KIND)
+SECTIONS = ("dialects", "objects", STEP_KIND)
 ANY = "any"  # not a dialect: the last of them, so that its number is that of no name
 
 
@@ -45,7 +45,6 @@ class Column:
     never: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     known_as: Mapping[str, str] = field(default_factory=dict)
-    excludes_cache: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,10 @@ class KindRule:
 
 @dataclass(frozen=True, slots=True)
 class Conventions:
+    """`objects` are attributes that hold JSON objects, whose members are asked as attributes of their own."""
+
     dialects: tuple[Dialect, ...]
+    objects: tuple[str, ...]
     step_kind: tuple[KindRule, ...]
     columns: tuple[Column, ...]
 
@@ -80,6 +82,7 @@ def conventions() -> Conventions:
         dialects=tuple(
             Dialect(key, said["name"], tuple(said.get("scopes", ()))) for key, said in table["dialects"].items()
         ),
+        objects=tuple(table["objects"]["attributes"]),
         step_kind=tuple(
             KindRule(_source({key: name for key, name in rule.items() if key != "values"}), rule["values"])
             for rule in table[STEP_KIND]
@@ -96,7 +99,6 @@ def _column(name: str, said: Mapping[str, Any]) -> Column:
         never=tuple(said.get("never", ())),
         names=tuple(said.get("names", ())),
         known_as=said.get("known_as", {}),
-        excludes_cache=tuple(said.get("excludes_cache", ())),
     )
 
 

@@ -12,9 +12,24 @@ CREATE OR REPLACE FUNCTION backtrail_text AS (value) -> multiIf(
   tupleElement(value, 'value') = 'bytes', base64Encode(tupleElement(value, 'bytes_value')),
   '');
 
--- Some dialects write every value as JSON, so that a text comes in quotes.
-CREATE OR REPLACE FUNCTION backtrail_unquoted AS (text) ->
-  if(length(text) > 1 AND startsWith(text, '"') AND endsWith(text, '"'), substring(text, 2, length(text) - 2), text);
+-- Some dialects write every value as JSON, so that a text comes in quotes, and one an integer as an object.
+CREATE OR REPLACE FUNCTION backtrail_unquoted AS (text) -> multiIf(
+  length(text) > 1 AND startsWith(text, '"') AND endsWith(text, '"'), substring(text, 2, length(text) - 2),
+  startsWith(text, '{"intValue":'), extract(text, '-?[0-9]+'),
+  text);
+
+-- Several values in one text: a JSON list, or words with commas between them.
+CREATE OR REPLACE FUNCTION backtrail_list AS (text) -> multiIf(
+  text = '', [],
+  startsWith(text, '['), JSONExtract(text, 'Array(String)'),
+  splitByString(', ', text));
+
+-- How long it took until something came, from seconds, milliseconds or the time it came, whichever is said.
+CREATE OR REPLACE FUNCTION backtrail_nanoseconds AS (seconds, milliseconds, time, start_time) -> multiIf(
+  seconds != '', toUInt64OrNull(toString(round(toFloat64OrNull(seconds) * 1000000000))),
+  milliseconds != '', toUInt64OrNull(toString(round(toFloat64OrNull(milliseconds) * 1000000))),
+  time != '', nullIf(greatest(toUnixTimestamp64Nano(parseDateTime64BestEffortOrZero(translate(time, '\\"', ''), 9, 'UTC')) - toUnixTimestamp64Nano(start_time), 0), 0),
+  NULL);
 
 -- All attributes as a map of texts, and the types of those that are not strings.
 CREATE OR REPLACE FUNCTION backtrail_texts AS (attributes) ->
@@ -25,7 +40,7 @@ CREATE OR REPLACE FUNCTION backtrail_types AS (attributes) -> mapFromArrays(
   arrayMap(x -> toString(x.value.value), arrayFilter(x -> x.value.value != 'string', attributes)));
 
 -- Kept out of the attributes: the payloads by name, and whatever is long.
-CREATE OR REPLACE FUNCTION backtrail_is_payload AS (attribute) -> tupleElement(attribute, 'key') IN (
+CREATE OR REPLACE FUNCTION backtrail_is_payload AS (key, text) -> key IN (
   'gen_ai.input.messages', 'gen_ai.output.messages', 'gen_ai.system_instructions', 'gen_ai.tool.definitions',
   'gen_ai.tool.call.arguments', 'gen_ai.tool.call.result',
   'backtrail.run.input', 'backtrail.run.result', 'backtrail.run.error', 'backtrail.run.context',
@@ -33,8 +48,7 @@ CREATE OR REPLACE FUNCTION backtrail_is_payload AS (attribute) -> tupleElement(a
   'backtrail.step.input', 'backtrail.step.result', 'backtrail.step.error', 'backtrail.step.deltas',
   'backtrail.attempt.error', 'backtrail.step.stream',
   'backtrail.state.deltas', 'backtrail.checkpoint.values', 'backtrail.checkpoint.extra', 'backtrail.effect.value')
-  OR length(tupleElement(tupleElement(attribute, 'value'), 'string_value')) > 1024 OR length(tupleElement(tupleElement(attribute, 'value'), 'json_value')) > 1024
-  OR length(tupleElement(tupleElement(attribute, 'value'), 'bytes_value')) > 1024 OR length(tupleElement(tupleElement(attribute, 'value'), 'array_value_values_string_value')) > 64;
+  OR length(text) > 1024;
 
 -- A chat history is a JSON list whose messages begin with their role. A quote inside a JSON string is escaped, so
 -- `,{"role"` can stand only between messages, and cutting there is undone exactly by joining: the text comes back
@@ -52,6 +66,12 @@ CREATE OR REPLACE FUNCTION backtrail_pieces AS (text) -> multiIf(
     arrayMap(x -> concat('{"role"', x), splitByString(',{"role"', substring(text, 9, length(text) - 9))),
   [text]);
 
-CREATE OR REPLACE FUNCTION backtrail_payloads AS (attributes) -> mapFromArrays(
-  arrayMap(x -> x.key, attributes),
-  arrayMap(x -> tuple(backtrail_form(x), arrayMap(y -> cityHash64(y), backtrail_pieces(x))), arrayMap(x -> backtrail_text(x.value), attributes)));
+-- As spans and logs keep a payload: how it was cut, and the hashes of its pieces.
+CREATE OR REPLACE FUNCTION backtrail_payload AS (text) -> tuple(backtrail_form(text), arrayMap(x -> cityHash64(x), backtrail_pieces(text)));
+
+-- Keys and texts of those attributes that are kept as they are, and of those that are payloads.
+CREATE OR REPLACE FUNCTION backtrail_payload_flags AS (keys, texts) -> arrayMap((key, text) -> backtrail_is_payload(key, text), keys, texts);
+
+CREATE OR REPLACE FUNCTION backtrail_with AS (values, flags) -> arrayFilter((x, flag) -> flag, values, flags);
+
+CREATE OR REPLACE FUNCTION backtrail_without AS (values, flags) -> arrayFilter((x, flag) -> NOT flag, values, flags);

@@ -45,7 +45,10 @@ WITH
   if(record.event_name != '', record.event_name,
     arrayFirst(x -> x.key = 'event.name', record.attributes).value.string_value) AS event,
   backtrail_text(record.body) AS body_text,
-  startsWith(event, 'gen_ai.') OR length(body_text) > 1024 AS is_body_payload
+  startsWith(event, 'gen_ai.') OR length(body_text) > 1024 AS is_body_payload,
+  record.attributes.key AS keys,
+  arrayMap(x -> backtrail_text(x), record.attributes.value) AS all_texts,
+  backtrail_payload_flags(keys, all_texts) AS are_payloads
 SELECT
   envelope.1 AS project,
   fromUnixTimestamp64Nano(toInt64(envelope.2)) AS received_time,
@@ -75,9 +78,9 @@ SELECT
   if(is_body_payload, '', body_text) AS body,
   toString(record.body.value) AS body_type,
   if(is_body_payload AND body_text != '', [body_text], []) AS body_payload,
-  backtrail_texts(arrayFilter(x -> NOT backtrail_is_payload(x), record.attributes)) AS texts,
+  mapFromArrays(backtrail_without(keys, are_payloads), backtrail_without(all_texts, are_payloads)) AS texts,
   backtrail_types(record.attributes) AS types,
-  arrayFilter(x -> backtrail_is_payload(x), record.attributes).key AS payload_keys,
-  arrayMap(x -> backtrail_text(x.value), arrayFilter(x -> backtrail_is_payload(x), record.attributes)) AS payload_texts
+  backtrail_with(keys, are_payloads) AS payload_keys,
+  backtrail_with(all_texts, are_payloads) AS payload_texts
 FROM otlp_logs_in
 WHERE NOT dictHas('erased_traces', (project, trace_id));

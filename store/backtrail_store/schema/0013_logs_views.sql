@@ -9,8 +9,7 @@ WITH
     happened = 0, 'no time',
     delay > 43200000000000, concat('received ', toString(intDiv(delay, 3600000000000)), ' hours after its time'),
     delay < -43200000000000, concat('received ', toString(intDiv(-delay, 3600000000000)), ' hours before its time'),
-    '') AS odd_time,
-  (text) -> tuple(backtrail_form(text), arrayMap(x -> cityHash64(x), backtrail_pieces(text))) AS payload
+    '') AS odd_time
 SELECT
   project,
   trace_id,
@@ -39,10 +38,10 @@ SELECT
     if(severity BETWEEN 0 AND 24, '', concat('severity_number out of range: ', toString(severity)))]), '; ') AS flagged,
   body,
   body_type,
-  if(empty(body_payload), CAST(tuple('whole', []), 'Tuple(form Enum8(''whole'' = 0, ''list'' = 1, ''spaced list'' = 2), hashes Array(UInt64))'), payload(body_payload[1])) AS body_payload,
+  if(empty(body_payload), CAST(tuple('whole', []), 'Tuple(form Enum8(''whole'' = 0, ''list'' = 1, ''spaced list'' = 2), hashes Array(UInt64))'), backtrail_payload(body_payload[1])) AS body_payload,
   texts AS attributes,
   types AS attribute_types,
-  mapFromArrays(payload_keys, arrayMap(x -> payload(x), payload_texts)) AS payloads,
+  mapFromArrays(payload_keys, arrayMap(x -> backtrail_payload(x), payload_texts)) AS payloads,
   resource,
   resource_types,
   scope_attributes,
