@@ -35,6 +35,7 @@ from backtrail_store.prices import ModelPrice, learn_prices, seed_prices, write_
 from backtrail_store.projects import DEFAULT_PROJECT, Project, ProjectTable
 from backtrail_store.questions import ask
 from backtrail_store.reader import TraceReader
+from backtrail_store.renormalisation import Hour, list_hours, renormalise
 from backtrail_store.retention import Keeping, drop_expired, drop_oldest_week
 from backtrail_store.rows import EventRow, LinkRow, RunFilter, RunRow, SpanRow
 from backtrail_store.run_rows import SILENCE_SECONDS
@@ -49,6 +50,7 @@ __all__ = [
     "BrokenPart",
     "Erased",
     "EventRow",
+    "Hour",
     "Keeping",
     "LinkRow",
     "LogFilter",
@@ -141,6 +143,14 @@ class Store:
         """Stores the user's own prices (source `user`), which count at once, for the past too."""
         with self._writers.borrow() as client:
             write_prices(client, prices)
+
+    def list_hours(self, *, since: datetime) -> list[Hour]:
+        """In which spans began, and whether their columns are what the present rules make of them."""
+        return list_hours(self._readers, since=since)
+
+    def renormalise(self, hour: Hour) -> None:
+        """Makes the columns of an hour's spans anew from their attributes; see renormalisation.py. Raises NoRoom."""
+        renormalise(self._readers, hour)
 
     def drop_expired(self, keeping: Callable[[str], Keeping], now: datetime) -> list[Partition]:
         """Drops the weeks that each project no longer keeps; see retention.py."""

@@ -50,6 +50,7 @@ class ClusterSchema:
         self._doors: set[str] = set()
         self._split: set[str] = set()
         self._shared: set[str] = set()
+        self._views: set[str] = set()
 
     def render(self, statement: str) -> Iterator[str]:
         """Raises StoreError for a statement that has no rule."""
@@ -62,6 +63,7 @@ class ClusterSchema:
         elif found := _ON_EVERY_NODE.fullmatch(statement):
             if "MATERIALIZED" in found["head"]:
                 self._check_view(found["name"], found["rest"])
+                self._views.add(found["name"])
             # Nodes are not told of new prices one by one.
             rest = found["rest"].replace("LIFETIME(0)", "LIFETIME(MIN 30 MAX 60)")
             yield f"{found['head']} {found['name']} {self._on_cluster}{rest}"
@@ -111,7 +113,7 @@ class ClusterSchema:
             )
 
     def _about_rows(self, verb: str, name: str, action: str) -> Iterator[str]:
-        if name not in self._split | self._shared | self._doors:
+        if name not in self._split | self._shared | self._doors | self._views:
             raise StoreError(f"There is no table {name} in this cluster: {verb} {name}{_opening(action)}")
         yield f"{verb} {self.stored(name)} {self._on_cluster}{action}"
         if name in self._split and _COLUMNS_CHANGE.match(action):

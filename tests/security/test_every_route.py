@@ -77,6 +77,8 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int | None, ...], dict[str, Any]]] = {
     ("DELETE", "/api/v1/quarantine/{id}"): (SERVER_ONE, {}),
     ("POST", "/api/v1/quarantine/{id}/retry"): (SERVER_ONE, {}),
     ("GET", "/api/v1/backup"): (SERVER, {}),
+    ("GET", "/api/v1/renormalisation"): (SERVER, {}),
+    ("POST", "/api/v1/renormalisation"): (SERVER, {"json": {}}),
     ("DELETE", "/api/v1/runs/{run_id}"): (ADMIN_ONE, {}),
     ("DELETE", "/api/v1/users/{user_id:path}"): (ADMIN, {}),
     ("GET", "/metrics"): (SERVER, {}),

@@ -12,12 +12,13 @@ from backtrail_store.migrations import Schema, statements
 
 DSN = "clickhouse://u:geheim@h/trail?cluster=main"
 SPLIT = {"spans", "contents", "logs"}
-SHARED = {"erased", "model_prices", "projects", "api_keys", "schema_migrations"}
+SHARED = {"erased", "model_prices", "projects", "renormalised", "api_keys", "schema_migrations"}
 
 
 def rendered(dsn: str = DSN) -> list[str]:
     schema = Schema(parse_address(dsn))
-    return [*schema.database, *schema.remembered, *(part for parts in schema.files.values() for part in parts)]
+    parts = [*schema.files.values(), *schema.rules.values()]
+    return [*schema.database, *schema.remembered, *(statement for part in parts for statement in part)]
 
 
 def made(kind: str) -> dict[str, str]:

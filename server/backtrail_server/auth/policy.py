@@ -50,6 +50,8 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("DELETE", "/api/v1/quarantine/{id}"): "server",
     ("POST", "/api/v1/quarantine/{id}/retry"): "server",
     ("GET", "/api/v1/backup"): "server",
+    ("GET", "/api/v1/renormalisation"): "server",
+    ("POST", "/api/v1/renormalisation"): "server",
     ("DELETE", "/api/v1/runs/{run_id}"): "admin",
     ("DELETE", "/api/v1/users/{user_id:path}"): "admin",
     ("GET", "/metrics"): "server",

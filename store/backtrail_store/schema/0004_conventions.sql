@@ -53,21 +53,19 @@ CREATE OR REPLACE FUNCTION backtrail_all_members AS (objects) -> arrayConcat(
 
 CREATE OR REPLACE FUNCTION backtrail_ranks AS (keys) -> arrayMap(key -> backtrail_rank(key), keys);
 
--- Rank and text of what is asked for among the attributes.
-CREATE OR REPLACE FUNCTION backtrail_asked AS (keys, texts) -> arrayZip(
-  arrayFilter(rank -> rank > 3, backtrail_ranks(keys)),
-  arrayFilter((text, rank) -> rank > 3, texts, backtrail_ranks(keys)));
+-- Whatever is done with each object is done within one function: in spans without objects, which are most, it then
+-- works on nothing.
+CREATE OR REPLACE FUNCTION backtrail_answers_of_members AS (keys, texts, scope_dialect) -> arrayFlatten(arrayMap(
+  object -> arrayFilter(x -> backtrail_answers(x.1, x.2, scope_dialect), arrayMap(
+    x -> tuple(backtrail_rank(x.1), backtrail_unquoted(x.2)), backtrail_all_members([object]))),
+  arrayFilter((x, rank) -> rank = 3, arrayZip(keys, texts), backtrail_ranks(keys))));
 
-CREATE OR REPLACE FUNCTION backtrail_asked_of_members AS (keys, texts) -> arrayMap(
-  x -> tuple(backtrail_rank(x.1), x.2),
-  backtrail_all_members(arrayFilter((x, rank) -> rank = 3, arrayZip(keys, texts), backtrail_ranks(keys))));
-
--- Rank and text of what they answer, in the order in which they are asked.
-CREATE OR REPLACE FUNCTION backtrail_answers_of AS (keys, texts, scope_dialect) -> arraySort(x -> x.1, arrayFilter(
-  x -> backtrail_answers(x.1, x.2, scope_dialect),
-  arrayMap(x -> tuple(x.1, backtrail_unquoted(x.2)), if(has(backtrail_ranks(keys), 3),
-    arrayConcat(backtrail_asked(keys, texts), backtrail_asked_of_members(keys, texts)),
-    backtrail_asked(keys, texts)))));
+-- Rank and text of what is asked for among a span's attributes, in the order in which it is asked.
+CREATE OR REPLACE FUNCTION backtrail_answers_of AS (keys, texts, scope_dialect) -> arraySort(x -> x.1, arrayConcat(
+  arrayZip(
+    arrayFilter((rank, text) -> backtrail_answers(rank, text, scope_dialect), backtrail_ranks(keys), texts),
+    arrayMap(x -> backtrail_unquoted(x), arrayFilter((text, rank) -> backtrail_answers(rank, text, scope_dialect), texts, backtrail_ranks(keys)))),
+  backtrail_answers_of_members(keys, texts, scope_dialect)));
 
 -- One of the columns, from the answers as a map.
 CREATE OR REPLACE FUNCTION backtrail_said AS (canonical, column) -> canonical[transform(column,
