@@ -10,12 +10,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from backtrail_query.totals import WhyNot
 from backtrail_store.rows import RunStatus, SpanKind, StatusCode
 
 UnixNano = Annotated[int, Field(description="nanoseconds since 1970, an integer", examples=[1767225600000000000])]
 Time = Annotated[str, Field(description="RFC 3339, nine decimals, UTC", examples=["2026-01-01T00:00:00.000000000Z"])]
 HexId = Annotated[str, Field(examples=["7d3c1a4e9b2f4c0d8e6a5b1f0c9d2e3a"])]
 StepStatusView = Literal["completed", "failed", "cancelled", "running", "incomplete"]
+CallsToldAgain = Annotated[
+    int, Field(description="spans left out because they tell of a call that another span was counted for")
+]
 NodeKind = Annotated[str, Field(description="run, agent, step, attempt; span for what others emitted")]
 
 
@@ -48,7 +52,8 @@ class RunSummary(View):
     error_count: int
     replayed_count: Annotated[int, Field(description="steps answered from the record")]
     lost_count: Annotated[int, Field(description="spans that could not be delivered: with any, the run is not whole")]
-    llm_calls: Annotated[int, Field(description="model calls that really ran")]
+    llm_calls: Annotated[int, Field(description="model calls that really ran, each once")]
+    calls_told_again: CallsToldAgain
     input_tokens: Annotated[int | None, Field(description="null if no call reported any: missing is not zero")]
     output_tokens: int | None
     cost_usd: float | None
@@ -67,6 +72,7 @@ class TotalsView(View):
     error_count: int
     replayed_count: int
     llm_calls: int
+    calls_told_again: CallsToldAgain
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None
@@ -102,6 +108,12 @@ class Node(View):
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None
+    counted: Annotated[
+        bool | None,
+        Field(description="whether its usage is in the totals; null for what is no model call and carries none"),
+    ]
+    not_counted_because: WhyNot | None
+    same_call_as: Annotated[str | None, Field(description="the span by which the same call was counted")]
     replayed: bool
     error_type: str | None
     error_message: str | None

@@ -3,23 +3,33 @@
 tree, totals, summary → **nodes** → routes/runs.py
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 
 from backtrail import semconv
 from backtrail_query.log_views import by_span, log_note
 from backtrail_query.records import read_agent
 from backtrail_query.summary import summarize
-from backtrail_query.totals import Totals, Usage, count_calls, sum_agents, sum_below, sum_run
-from backtrail_query.tree import Tree, end_status
+from backtrail_query.totals import (
+    Totals,
+    Usage,
+    count_calls,
+    says_of_usage,
+    sum_agents,
+    sum_below,
+    sum_run,
+    why_not_counted,
+)
+from backtrail_query.tree import Tree, TreeNode, end_status
 from backtrail_query.views import JsonObject, payload_view, rfc3339, run_view
 from backtrail_store.log_rows import LogRow
+from backtrail_store.model_calls import Counting
 from backtrail_store.rows import RunStatus, SpanRow
 
 
 def run_with_tree(tree: Tree, status: RunStatus, logs: Sequence[LogRow] = ()) -> JsonObject:
     attributes = tree.root.span.attributes
-    counted = count_calls(tree)
-    totals = sum_run(tree, counted)
+    calls = count_calls(tree)
+    totals = sum_run(tree, calls)
     is_running = status == "running"
     beside = by_span(logs)
     in_tree = {node.span.span_id for node in tree.nodes}
@@ -28,17 +38,17 @@ def run_with_tree(tree: Tree, status: RunStatus, logs: Sequence[LogRow] = ()) ->
         "input": payload_view(attributes.get(semconv.RUN_INPUT)),
         "result": payload_view(attributes.get(semconv.RUN_RESULT)),
         "error": payload_view(attributes.get(semconv.RUN_ERROR)),
-        "agents": _agent_views(tree, counted, is_running=is_running),
+        "agents": _agent_views(tree, calls, is_running=is_running),
         "steps_total": totals.step_count,
         "totals": totals.as_json(),
         "records": dict(tree.records),
-        "tree": _tree_view(tree, sum_below(tree, counted), beside, is_running=is_running),
+        "tree": _tree_view(tree, calls, beside, is_running=is_running),
         "logs": [log_note(log) for log in logs if log.span_id not in in_tree],
     }
 
 
-def _agent_views(tree: Tree, counted: Set[str], *, is_running: bool) -> list[JsonObject]:
-    totals = sum_agents(tree, counted)
+def _agent_views(tree: Tree, calls: Counting[str], *, is_running: bool) -> list[JsonObject]:
+    totals = sum_agents(tree, calls)
     return [
         _agent_view(node.span, totals[node.span.span_id], is_running=is_running)
         for node in tree.nodes
@@ -65,7 +75,8 @@ def _agent_view(span: SpanRow, totals: Totals, *, is_running: bool) -> JsonObjec
     }
 
 
-def _tree_view(tree: Tree, sums: dict[str, Usage], logs: Mapping[str, list[LogRow]], *, is_running: bool) -> JsonObject:
+def _tree_view(tree: Tree, calls: Counting[str], logs: Mapping[str, list[LogRow]], *, is_running: bool) -> JsonObject:
+    sums = sum_below(tree, calls)
     views: dict[str, JsonObject] = {}
     for node in tree.nodes:
         view = _node_view(node.span, is_running=is_running)
@@ -73,6 +84,7 @@ def _tree_view(tree: Tree, sums: dict[str, Usage], logs: Mapping[str, list[LogRo
         view["logs"] = [log_note(log) for log in logs.get(node.span.span_id, ())]
         if node.kind in ("run", "agent"):
             view |= sums.get(node.span.span_id, Usage())._asdict()
+        view |= _how_counted(node, calls)
         views[node.span.span_id] = view
     for node in tree.nodes:
         views[node.span.span_id]["children"] = [views[child.span.span_id] for child in node.children]
@@ -98,6 +110,15 @@ def _node_view(span: SpanRow, *, is_running: bool) -> JsonObject:
         "error_type": span.error_type or None,
         "error_message": span.status_message or None,
         "step_key": span.step_key or None,
+    }
+
+
+def _how_counted(node: TreeNode, calls: Counting[str]) -> JsonObject:
+    why_not = why_not_counted(node, calls) if says_of_usage(node) else None
+    return {
+        "counted": why_not is None if says_of_usage(node) else None,
+        "not_counted_because": why_not,
+        "same_call_as": calls.same_as.get(node.span.span_id),
     }
 
 

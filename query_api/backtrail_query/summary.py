@@ -34,6 +34,7 @@ def summarize(tree: Tree, totals: Totals, status: RunStatus) -> RunRow:
         replayed_count=totals.replayed_count,
         lost_count=tree.lost_count,
         llm_calls=totals.llm_calls,
+        calls_told_again=totals.calls_told_again,
         input_tokens=totals.input_tokens,
         output_tokens=totals.output_tokens,
         cost_usd=totals.cost_usd,

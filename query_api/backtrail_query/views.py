@@ -60,6 +60,7 @@ def run_view(run: RunRow) -> JsonObject:
         "replayed_count": run.replayed_count,
         "lost_count": run.lost_count,
         "llm_calls": run.llm_calls,
+        "calls_told_again": run.calls_told_again,
         "input_tokens": run.input_tokens,
         "output_tokens": run.output_tokens,
         "cost_usd": run.cost_usd,

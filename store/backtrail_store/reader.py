@@ -12,6 +12,7 @@ from typing import Any
 
 from clickhouse_connect.driver.query import QueryResult
 
+from backtrail_store.call_spans import KINDS_WITHOUT_CALL, MODEL_STEP_KINDS
 from backtrail_store.client import ClientPool
 from backtrail_store.contents import Wanted, read_settled
 from backtrail_store.questions import ask
@@ -149,7 +150,14 @@ class TraceReader:
         run_ids = [run_id for run_id, _ in places]
         earliest = min(start for _, start in places)
         roots = self._query("get_roots", project=project, run_ids=run_ids, start=earliest)
-        totals = self._query("run_totals", project=project, run_ids=run_ids, start=max(earliest - _DAY_NS, 0))
+        totals = self._query(
+            "run_totals",
+            project=project,
+            run_ids=run_ids,
+            start=max(earliest - _DAY_NS, 0),
+            model_step_kinds=list(MODEL_STEP_KINDS),
+            kinds_without_call=list(KINDS_WITHOUT_CALL),
+        )
         by_run = {row["trace_id"]: row for row in totals}
         wanted = dict(places)
         return [

@@ -127,7 +127,8 @@ class RunRow:
     `status` is the root's own, or from its last sign of life: `running` until nothing has been received of it for the
     store's `silence_seconds`, `incomplete` afterwards. `lost_count` is how many spans its processes had to drop. Costs
     and tokens count model calls that really ran: a step answered from the record and an agent's repeated sum count
-    nothing. `cost_usd` is None if no model call had a known price; `unpriced_calls` says how many had none.
+    nothing, and `calls_told_again` are the spans that tell of a call another span was counted for. `cost_usd` is None
+    if no model call had a known price; `unpriced_calls` says how many had none.
     """
 
     run_id: str
@@ -152,6 +153,7 @@ class RunRow:
     replayed_count: int
     lost_count: int
     llm_calls: int
+    calls_told_again: int
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None

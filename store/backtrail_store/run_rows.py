@@ -4,10 +4,11 @@ get_roots.sql, run_totals.sql → **run_rows** → reader
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from backtrail_store.model_calls import Candidate, counted_calls
+from backtrail_store.call_spans import CallSpan
+from backtrail_store.model_calls import count_once
 from backtrail_store.rows import RunRow, RunStatus
 
 Row = Mapping[str, Any]
@@ -40,18 +41,30 @@ def run_row(root: Row, totals: Row, *, silence_seconds: int) -> RunRow:
 
 def _usage(totals: Row) -> dict[str, Any]:
     """The tokens and cost of the model calls that count; None where none of them said."""
-    candidates = [Candidate(*call[:4]) for call in totals["calls"]]
-    parents = dict(zip(totals["span_ids"], totals["parent_ids"], strict=True))
-    counted = counted_calls(candidates, parents)
-    calls = [call for call in totals["calls"] if call[0] in counted]
-    inputs, outputs, costs = ([call[part] for call in calls if call[part] is not None] for part in (4, 5, 6))
+    spans = _call_spans(totals)
+    counting = count_once(spans, dict(zip(totals["span_ids"], totals["parent_ids"], strict=True)))
+    calls = [span for span in spans if span.span_id in counting.counted]
+    costs = [call.cost_usd for call in calls if call.cost_usd is not None]
     return {
         "llm_calls": len(calls),
-        "input_tokens": sum(inputs) if inputs else None,
-        "output_tokens": sum(outputs) if outputs else None,
+        "calls_told_again": len(counting.same_as),
+        "input_tokens": _sum_known(call.input_tokens for call in calls),
+        "output_tokens": _sum_known(call.output_tokens for call in calls),
         "cost_usd": sum(costs) if costs else None,
         "unpriced_calls": len(calls) - len(costs),
     }
+
+
+def _call_spans(totals: Row) -> list[CallSpan[int]]:
+    calls, tellings = totals["calls"], totals["tellings"]
+    if not tellings:
+        return [CallSpan(*call) for call in calls]
+    return [CallSpan(*call, *telling) for call, telling in zip(calls, tellings, strict=True)]
+
+
+def _sum_known(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _run_status(root: Row, totals: Row, silence_seconds: int) -> RunStatus:

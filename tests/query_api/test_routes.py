@@ -16,7 +16,19 @@ from backtrail_store.address import parse_address
 from backtrail_store.reader import TraceReader
 from backtrail_store.rows import SpanRow
 from tests.conftest import Insert
-from tests.factories import START, TRACE_ID, Attributes, Value, plain_span, run_span, span_id, step_span
+from tests.factories import (
+    ROOT_ID,
+    START,
+    TRACE_ID,
+    Attributes,
+    Value,
+    batch_of,
+    otlp_request,
+    plain_span,
+    run_span,
+    span_id,
+    step_span,
+)
 from tests.query_api import recorded
 from tests.query_api.recorded import RUN_ID, failed_run
 
@@ -39,6 +51,47 @@ def test_a_run_is_told_with_its_tree_its_totals_and_its_outcome(failed_run_api: 
     assert run.cost_usd == run.tree.cost_usd == pytest.approx(0.15)
     assert [(agent.name, agent.status, agent.step_count) for agent in run.agents] == [("refunds", "failed", 2)]
     assert run.tree.children[0].children[1].error_message == "the bank does not answer"
+
+
+def test_each_span_of_a_run_says_how_it_was_counted(api: TestClient, store: Store) -> None:
+    usage: dict[str, Value] = {semconv.GEN_AI_USAGE_INPUT_TOKENS: 100, semconv.GEN_AI_REQUEST_MODEL: "gpt-4o"}
+    chat: Attributes = {semconv.GEN_AI_OPERATION_NAME: "chat", **usage}
+    agent: Attributes = {semconv.GEN_AI_OPERATION_NAME: "invoke_agent", **usage}
+    pending: dict[str, Value] = {
+        semconv.KIND: "pending",
+        semconv.PENDING_OF: span_id(8).hex(),
+        semconv.PENDING_PARENT: span_id(2).hex(),
+        semconv.PENDING_KIND: "step",
+        semconv.STEP_KIND: "llm",
+    }
+    served: dict[str, Value] = {semconv.KIND: "step", semconv.STEP_KIND: "llm", semconv.STEP_REPLAYED: True}
+    framework = [
+        run_span(),
+        plain_span("agent", id_=span_id(2), parent_id=ROOT_ID, attributes=agent),
+        plain_span("framework", id_=span_id(3), parent_id=span_id(2), attributes=chat),
+        plain_span("look up", id_=span_id(4), parent_id=span_id(2)),
+        plain_span("served", id_=span_id(5), parent_id=span_id(2), attributes=served | usage),
+        plain_span("open", id_=span_id(6), parent_id=span_id(2), attributes=pending | usage),
+    ]
+    client = [plain_span("client", id_=span_id(7), parent_id=span_id(2), attributes=chat)]
+    store.insert(batch_of(otlp_request(*framework, scope="framework"), otlp_request(*client, scope="client")))
+
+    run = RunView.model_validate_json(api.get(f"/api/v1/runs/{TRACE_ID.hex()}").content)
+    [listed] = RunPage.model_validate_json(api.get("/api/v1/runs").content).runs
+
+    nodes = [run.tree, *(node for below in run.tree.children for node in [below, *below.children])]
+    told = {node.name: (node.counted, node.not_counted_because, node.same_call_as) for node in nodes}
+    assert told == {
+        "support-bot": (None, None, None),
+        "agent": (False, "sum_of_calls_below", None),
+        "framework": (False, "same_call_as", span_id(7).hex()),
+        "client": (True, None, None),
+        "look up": (None, None, None),
+        "served": (False, "answered_from_record", None),
+        "open": (False, "pending", None),
+    }
+    assert (run.llm_calls, run.calls_told_again, run.input_tokens) == (1, 1, 100)
+    assert (listed.llm_calls, listed.calls_told_again, listed.input_tokens) == (1, 1, 100)
 
 
 def test_runs_come_newest_first_and_page_by_page(api: TestClient, insert: Insert) -> None:

@@ -1,5 +1,9 @@
 """What a run used: every model call once, nothing that did not run, and nothing unknown as zero."""
 
+from decimal import Decimal
+
+import pytest
+
 from backtrail_query.totals import Totals, Usage, count_calls, sum_agents, sum_below, sum_run
 from backtrail_query.tree import build_tree
 from backtrail_store.rows import SpanRow
@@ -72,6 +76,24 @@ def test_what_describes_a_call_that_was_served_from_the_record_counts_nothing() 
     assert (totals_of(spans).llm_calls, totals_of(spans).input_tokens) == (0, None)
 
 
+@pytest.mark.parametrize("step_kind", ["llm", "embedding", "reranker"])
+def test_what_a_span_does_makes_it_a_call_whatever_operation_it_names(step_kind: str) -> None:
+    assert totals_of([RUN, span("call", "run", "", step_kind=step_kind, operation_name="chain")]).llm_calls == 1
+
+
+@pytest.mark.parametrize("operation", ["chat", "text_completion", "generate_content", "embeddings"])
+def test_an_operation_alone_makes_no_call(operation: str) -> None:
+    """LangSmith's prompt templates and retrievers name these too."""
+    spans = [RUN, span("template", "run", "", step_kind="prompt", operation_name=operation)]
+
+    assert totals_of(spans).llm_calls == 0
+
+
+@pytest.mark.parametrize("kind", ["run", "agent", "attempt"])
+def test_what_backtrail_says_of_a_span_goes_before_what_it_looks_like(kind: str) -> None:
+    assert totals_of([RUN, span("asked", "run", kind, step_kind="llm")]).llm_calls == 0
+
+
 def test_an_agent_that_repeats_the_sum_of_its_calls_counts_nothing() -> None:
     spans = [
         RUN,
@@ -95,21 +117,60 @@ def test_an_agent_of_whose_calls_nothing_is_known_speaks_for_itself() -> None:
     assert totals_of(spans).input_tokens == 100
 
 
-def test_of_nested_spans_of_one_call_the_innermost_with_usage_counts() -> None:
+def test_of_two_agents_one_tells_its_calls_and_one_their_sum() -> None:
     spans = [
         RUN,
-        llm("step", input_tokens=5),
-        span("framework", "step", "", operation_name="chat"),
-        span("provider", "framework", "", operation_name="chat", input_tokens=7),
-        llm("told outside", input_tokens=3),
-        span("silent inside", "told outside", "", operation_name="chat"),
-        llm("silent"),
-        span("silent too", "silent", "", operation_name="chat"),
+        span("open", "run", "agent", input_tokens=100),
+        llm("chat", "open", input_tokens=100, cost_usd=1.0),
+        span("closed", "run", "agent", input_tokens=50),
     ]
 
     tree = build_tree(spans)
 
-    assert count_calls(tree) == {"provider", "told outside", "silent too"}
+    assert totals_of(spans).input_tokens == 150
+    assert sum_agents(tree, count_calls(tree))["closed"].input_tokens == 50
+
+
+def test_a_call_told_side_by_side_counts_once_in_the_agent_that_made_it() -> None:
+    spans = [
+        RUN,
+        span("agent", "run", "agent"),
+        llm("framework", "agent", input_tokens=7, request_model="m", scope_name="framework"),
+        llm("client", "run", input_tokens=7, request_model="m", scope_name="client"),
+    ]
+
+    tree = build_tree(spans)
+    calls = count_calls(tree)
+    totals, agents = sum_run(tree, calls), sum_agents(tree, calls)
+
+    assert (totals.llm_calls, totals.calls_told_again, totals.input_tokens) == (1, 1, 7)
+    assert agents["agent"].input_tokens == 7
+
+
+def test_costs_add_up_in_the_kind_of_number_they_are() -> None:
+    spans = [RUN, llm("one", cost_usd=Decimal("0.1")), llm("two", cost_usd=Decimal("0.2")), llm("three")]
+
+    totals = totals_of(spans)
+
+    assert (str(totals.cost_usd), totals.unpriced_calls) == ("0.3", 1)
+    assert str(sum_below(build_tree(spans), count_calls(build_tree(spans)))["run"].cost_usd) == "0.3"
+
+
+def test_of_nested_spans_of_one_call_the_innermost_with_usage_counts() -> None:
+    spans = [
+        RUN,
+        llm("step", input_tokens=5),
+        span("framework", "step", "", step_kind="llm"),
+        span("provider", "framework", "", step_kind="llm", input_tokens=7),
+        llm("told outside", input_tokens=3),
+        span("silent inside", "told outside", "", step_kind="llm"),
+        llm("silent"),
+        span("silent too", "silent", "", step_kind="llm"),
+    ]
+
+    tree = build_tree(spans)
+
+    assert count_calls(tree).counted == {"provider", "told outside", "silent too"}
     assert totals_of(spans).input_tokens == 10
 
 
@@ -143,8 +204,8 @@ def test_agents_leave_out_what_they_delegated_and_the_tree_includes_it() -> None
 
     tree = build_tree(spans)
 
-    counted = count_calls(tree)
-    below = sum_below(tree, counted)
-    agents = {name: totals.input_tokens for name, totals in sum_agents(tree, counted).items()}
+    calls = count_calls(tree)
+    below = sum_below(tree, calls)
+    agents = {name: totals.input_tokens for name, totals in sum_agents(tree, calls).items()}
     assert agents == {"run": None, "planner": 1, "writer": 10}
     assert below["planner"] == below["run"] == Usage(11, None, 3.0)

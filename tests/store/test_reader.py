@@ -194,6 +194,35 @@ def test_an_agents_repeated_sum_counts_only_where_no_call_was_recorded(insert: I
     assert totals(store) == (1, 400, 40)
 
 
+@pytest.mark.parametrize("run_type", ["prompt", "retriever", "chain"])
+def test_a_span_that_names_a_models_operation_and_is_none_counts_nothing(
+    insert: Insert, store: Store, run_type: str
+) -> None:
+    attributes: Attributes = {"langsmith.span.kind": run_type, semconv.GEN_AI_OPERATION_NAME: "chat"}
+    insert(run_span(), plain_span("template", id_=span_id(1), parent_id=ROOT_ID, attributes=attributes))
+
+    assert totals(store) == (0, None, None)
+
+
+def test_a_sum_that_is_called_one_by_its_sender_never_counts(insert: Insert, store: Store) -> None:
+    """Pydantic AI's agents: nobody else's name for it is read as usage."""
+    summed = {"gen_ai.aggregated_usage.input_tokens": 500, "gen_ai.aggregated_usage.output_tokens": 50}
+    agent: Attributes = {semconv.GEN_AI_OPERATION_NAME: "invoke_agent", **summed}
+    insert(run_span(), plain_span("agent run", id_=span_id(1), parent_id=ROOT_ID, attributes=agent))
+
+    assert totals(store) == (0, None, None)
+
+
+def test_an_answer_told_by_two_instrumentations_counts_once(insert: Insert, store: Store) -> None:
+    answer: Attributes = {semconv.GEN_AI_RESPONSE_ID: "chatcmpl-CGrYsmKb2dUHTxEq9ohX7mTqEVGAB"}
+    insert(run_span(), llm(1, ROOT_ID, answer), llm(2, span_id(9), answer), llm(3, ROOT_ID))
+
+    assert totals(store) == (2, 200, 20)
+    found = store.reader.get_run("default", TRACE_ID.hex())
+    assert found is not None
+    assert found.calls_told_again == 1
+
+
 def test_steps_answered_from_the_record_count_nothing(insert: Insert, store: Store) -> None:
     insert(run_span(), llm(1, ROOT_ID), llm(2, ROOT_ID, {semconv.STEP_REPLAYED: True}))
 

@@ -1,5 +1,5 @@
--- What each run's spans add up to. Which model calls count is decided by who lies within whom (model_calls.py), so
--- ids and parents come along as numbers, and of the calls what they used.
+-- What each run's spans add up to. Which model calls count is decided by who lies within whom and who tells what
+-- (model_calls.py), so ids and parents come along as numbers, and of calls and usage what CallSpan asks for.
 SELECT
   trace_id,
   count() AS span_count,
@@ -9,19 +9,24 @@ SELECT
   countIf(replayed AND NOT is_record) AS replayed_count,
   greatest(sumIf(lost, backtrail_kind = 'process'), maxIf(lost, backtrail_kind = 'run')) AS lost_count,
   max(toUnixTimestamp64Nano(received_time)) AS last_received_unix_nano,
-  groupArray(reinterpretAsUInt64(unhex(span_id))) AS span_ids,
-  groupArray(reinterpretAsUInt64(unhex(parent_span_id))) AS parent_ids,
-  groupArrayIf(tuple(reinterpretAsUInt64(unhex(span_id)), is_call, has_usage, replayed, input_tokens, output_tokens, cost_usd),
-    has_ended AND (is_call OR (has_usage AND NOT replayed))) AS calls
+  groupArray(id) AS span_ids,
+  groupArray(reinterpretAsUInt64(reverse(unhex(parent_span_id)))) AS parent_ids,
+  groupArrayIf(tuple(id, is_call, has_usage, replayed, input_tokens, output_tokens, cost_usd), is_telling) AS calls,
+  -- Which calls are the same is asked only where two instrumentations were at work, or an answer is told twice.
+  if(uniqIf(scope_name, is_call) > 1 OR uniqExactIf(response_id, is_answer) < countIf(is_answer),
+    groupArrayIf(tuple(toUnixTimestamp64Nano(start_time), duration_ns, scope_name, request_model, response_model, response_id), is_telling),
+    []) AS tellings
 FROM (
   SELECT
     *,
     cost_usd,
     backtrail_kind IN ('state', 'checkpoint', 'effect', 'process') AS is_record,
     NOT is_pending AND NOT is_record AS has_ended,
-    backtrail_kind NOT IN ('run', 'agent', 'attempt') AND (step_kind IN ('llm', 'embedding', 'reranker')
-      OR operation_name IN ('chat', 'text_completion', 'generate_content', 'embeddings')) AS is_call,
-    input_tokens IS NOT NULL OR output_tokens IS NOT NULL OR reported_cost_usd IS NOT NULL AS has_usage
+    step_kind IN {model_step_kinds:Array(String)} AND backtrail_kind NOT IN {kinds_without_call:Array(String)} AS is_call,
+    reinterpretAsUInt64(reverse(unhex(span_id))) AS id,
+    input_tokens IS NOT NULL OR output_tokens IS NOT NULL OR reported_cost_usd IS NOT NULL AS has_usage,
+    is_call AND response_id != '' AS is_answer,
+    has_ended AND (is_call OR (has_usage AND NOT replayed)) AS is_telling
   FROM spans FINAL
   WHERE project = {project:String} AND trace_id IN {run_ids:Array(String)}
     AND start_time >= fromUnixTimestamp64Nano({start:Int64})

@@ -47,6 +47,7 @@ class RunSummary(Answer):
     replayed_count: int
     lost_count: int = 0
     llm_calls: int
+    calls_told_again: int = 0
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
@@ -86,7 +87,11 @@ class LogPage(Answer):
 
 
 class Node(Answer):
-    """A span in the tree of a run; an agent's tokens and cost are those of everything below it."""
+    """A span in the tree of a run; an agent's tokens and cost are those of everything below it.
+
+    `counted` says whether what the span itself tells is in the run's totals: a call that two spans tell is in them
+    once. None for what is no model call and carries no usage.
+    """
 
     span_id: str
     kind: str
@@ -101,6 +106,9 @@ class Node(Answer):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    counted: bool | None = None
+    not_counted_because: str | None = None
+    same_call_as: str | None = None
     replayed: bool = False
     error_type: str | None = None
     error_message: str | None = None
