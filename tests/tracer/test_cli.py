@@ -102,6 +102,40 @@ def test_a_name_takes_one_line_and_its_own_width(capsys: pytest.CaptureFixture[s
     assert len(row) == 60 - len("  tokens  cost")
 
 
+def told(name: str, kind: str = "span", *below: Node, why: str | None = None) -> Node:
+    return Node(
+        span_id=name,
+        kind=kind,
+        name=name,
+        status="completed",
+        duration_ns=1_000_000,
+        is_pending=False,
+        input_tokens=7,
+        output_tokens=1,
+        not_counted_because=why,
+        children=list(below),
+    )
+
+
+def test_what_is_not_counted_is_marked_and_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    twice = told("chain", "span", told("client"), why="same_call_as")
+    flow = told("flow", "span", twice, told("another"), why="sum_of_calls_below")
+    tree = told("run", "run", told("planner", "agent", flow, why="sum_of_calls_below"))
+
+    Console(width=60, color_system=None).print(_render.tree_view(tree))
+
+    assert lines(capsys.readouterr().out)[1:] == [
+        "✓ run                                     1 ms   7 → 1",
+        "└─ ✓ planner  agent                       1 ms   7 → 1",
+        "   └─ ✓ flow  Σ                           1 ms   7 → 1",
+        "      ├─ ✓ chain  ≡                       1 ms   7 → 1",
+        "      │  └─ ✓ client                      1 ms   7 → 1",
+        "      └─ ✓ another                        1 ms   7 → 1",
+        "≡ the same call, told by two instrumentations: counted once",
+        "Σ the sum of what lies below: not counted again",
+    ]
+
+
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 

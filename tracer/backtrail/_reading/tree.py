@@ -27,6 +27,12 @@ NO_FIGURES = ("", "", "")
 GAP = "  "
 Line: TypeAlias = tuple[str, Text, tuple[str, str, str]]  # guide, what is said, figures
 
+# Why a span's tokens are not in the sums above it: a mark beside it, and words below the tree.
+NOT_COUNTED: Mapping[str, tuple[str, str]] = {
+    "same_call_as": ("≡", "the same call, told by two instrumentations: counted once"),
+    "sum_of_calls_below": ("Σ", "the sum of what lies below: not counted again"),
+}
+
 OPERATIONS = ("invoke_agent ", "execute_tool ", "chat ", "retrieval ", "embeddings ")
 
 
@@ -36,7 +42,10 @@ class TreeTable:
 
     def __init__(self, root: Node, records: Records | None = None) -> None:
         """`records` are shown each on a line of its own; without them a span's are only counted."""
-        self._lines = [line for guide, below, node in _walk(root) for line in _lines_of(guide, below, node, records)]
+        walked = list(_walk(root))
+        self._lines = [line for guide, below, node in walked for line in _lines_of(guide, below, node, records)]
+        found = {_not_counted(node) for _, _, node in walked}
+        self._footnotes = [f"{mark} {words}" for why, (mark, words) in NOT_COUNTED.items() if why in found]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         columns = zip(FIGURES, *(figures for _, _, figures in self._lines), strict=True)
@@ -51,6 +60,8 @@ class TreeTable:
             yield from label.render(console)
             yield Segment(_in_line(figures, widths))
             yield Segment.line()
+        for footnote in self._footnotes:
+            yield Text(footnote, style="dim")
 
 
 def _cut(guide: str, room: int) -> str:
@@ -119,9 +130,16 @@ def _label(node: Node) -> Text:
     label = Text.assemble((mark, style), " ", (name, "bold" if node.kind in ("run", "agent") else ""))
     if (note := _note(node)) and note != name:
         label.append(f"  {note}", style="dim")
+    if (why := _not_counted(node)) in NOT_COUNTED:
+        label.append(f"  {NOT_COUNTED[why][0]}", style="dim")
     if node.status == "failed" and (node.error_message or node.error_type) and not _is_error_of_a_child(node):
         label.append(f"  {one_line(_first_line(node.error_message or node.error_type or ''))}", style="red")
     return label
+
+
+def _not_counted(node: Node) -> str:
+    """Runs and agents show the sum of what was counted below them, whatever they say themselves."""
+    return "" if node.kind in ("run", "agent") else node.not_counted_because or ""
 
 
 def _is_error_of_a_child(node: Node) -> bool:
