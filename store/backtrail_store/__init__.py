@@ -148,9 +148,9 @@ class Store:
         """In which spans began, and whether their columns are what the present rules make of them."""
         return list_hours(self._readers, since=since)
 
-    def renormalise(self, hour: Hour) -> None:
+    def renormalise(self, project: str, hour: datetime) -> None:
         """Makes the columns of an hour's spans anew from their attributes; see renormalisation.py. Raises NoRoom."""
-        renormalise(self._readers, hour)
+        renormalise(self._readers, project, hour)
 
     def drop_expired(self, keeping: Callable[[str], Keeping], now: datetime) -> list[Partition]:
         """Drops the weeks that each project no longer keeps; see retention.py."""

@@ -25,6 +25,10 @@ _SETTINGS: dict[str, object] = READ_SETTINGS | {
 _COLUMNS = (
     "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'spans' AND default_kind = ''"
 )
+_PARTITION = (
+    "SELECT DISTINCT _partition_id FROM spans WHERE project = {project:String} "
+    "AND start_time >= {hour:DateTime('UTC')} AND start_time < {hour:DateTime('UTC')} + INTERVAL 1 HOUR"
+)
 _BYTES = (
     "SELECT sum(bytes_on_disk) FROM system.parts "
     "WHERE active AND database = currentDatabase() AND table = {table:String} AND partition_id = {partition_id:String}"
@@ -40,7 +44,6 @@ class Hour:
 
     project: str
     hour: datetime
-    partition_id: str
     spans: int
     is_done: bool
 
@@ -51,23 +54,28 @@ def list_hours(clients: ClientPool, *, since: datetime) -> list[Hour]:
         return _hours(client, since=int(since.timestamp()) * 10**9)
 
 
-def renormalise(clients: ClientPool, hour: Hour) -> None:
-    """Raises NoRoom before anything is written if the disk could not take it."""
+def renormalise(clients: ClientPool, project: str, hour: datetime) -> None:
+    """Nothing, where no span began in that hour. Raises NoRoom before anything is written if the disk could not take
+    it."""
     with clients.borrow() as client:
-        _require_room(clients, client, hour)
+        of_hour = {"project": project, "hour": hour}
+        found = client.query(_PARTITION, parameters=of_hour).result_rows
+        if not found:
+            return
+        [(partition_id,)] = found
+        _require_room(clients, client, project, hour, partition_id)
         columns = ", ".join(f"`{name}`" for (name,) in client.query(_COLUMNS).result_rows)
         source = QUERIES["stored_spans"]
         query = view_query("spans_view").replace("FROM span_in", f"FROM ({source})")
-        of_hour = {"project": hour.project, "hour": hour.hour}
         client.command(
             f"INSERT INTO spans ({columns}) SELECT {columns} FROM ({query})", parameters=of_hour, settings=_SETTINGS
         )
         client.command(_DONE, parameters=of_hour | {"rules": digest_of_rules()})
-        if all(other.is_done for other in _hours(client, partition_id=hour.partition_id)):
+        if all(other.is_done for other in _hours(client, partition_id=partition_id)):
             for statement in schema_of(clients.address).on_all_nodes(
                 "OPTIMIZE TABLE spans PARTITION ID {partition_id:String} FINAL"
             ):
-                client.command(statement, parameters={"partition_id": hour.partition_id})
+                client.command(statement, parameters={"partition_id": partition_id})
 
 
 def _hours(client: Client, *, since: int = 0, partition_id: str = "") -> list[Hour]:
@@ -76,13 +84,13 @@ def _hours(client: Client, *, since: int = 0, partition_id: str = "") -> list[Ho
     return [Hour(project, hour.replace(tzinfo=UTC), *rest) for project, hour, *rest in rows]
 
 
-def _require_room(clients: ClientPool, client: Client, hour: Hour) -> None:
+def _require_room(clients: ClientPool, client: Client, project: str, hour: datetime, partition_id: str) -> None:
     """A week that is merged stands twice for a moment."""
-    parameters = {"table": schema_of(clients.address).stored("spans"), "partition_id": hour.partition_id}
+    parameters = {"table": schema_of(clients.address).stored("spans"), "partition_id": partition_id}
     [(needed,)] = client.query(_BYTES, parameters=parameters).result_rows
     [(free,)] = client.query("SELECT min(free_space) FROM system.disks").result_rows
     if free < 2 * needed + ROOM_LEFT:
         raise NoRoom(
-            f"to make the week of {hour.hour:%Y-%m-%d} of {hour.project} anew takes up to {2 * needed} bytes, and the "
+            f"to make the week of {hour:%Y-%m-%d} of {project} anew takes up to {2 * needed} bytes, and the "
             f"store's disk has {free} left of which {ROOM_LEFT} stay free; make room and go on"
         )

@@ -78,7 +78,7 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int | None, ...], dict[str, Any]]] = {
     ("POST", "/api/v1/quarantine/{id}/retry"): (SERVER_ONE, {}),
     ("GET", "/api/v1/backup"): (SERVER, {}),
     ("GET", "/api/v1/renormalisation"): (SERVER, {}),
-    ("POST", "/api/v1/renormalisation"): (SERVER, {"json": {}}),
+    ("POST", "/api/v1/renormalisation"): (SERVER, {"json": {"project": "shop", "hour": "2026-01-01T00:00:00Z"}}),
     ("DELETE", "/api/v1/runs/{run_id}"): (ADMIN_ONE, {}),
     ("DELETE", "/api/v1/users/{user_id:path}"): (ADMIN, {}),
     ("GET", "/metrics"): (SERVER, {}),

@@ -49,7 +49,7 @@ def tokens(store: Store) -> dict[str, int | None]:
 def renormalise_all(store: Store) -> int:
     waiting = [hour for hour in store.list_hours(since=EVER) if not hour.is_done]
     for hour in waiting:
-        store.renormalise(hour)
+        store.renormalise(hour.project, hour.hour)
     return len(waiting)
 
 
@@ -99,7 +99,7 @@ def test_what_was_done_is_not_done_again_and_what_was_left_is(store: Store) -> N
     store.insert(batch_of(otlp_request(*(call(number, start=START + number * HOUR) for number in range(1, 4)))))
     store.migrate()
     first, *others = store.list_hours(since=EVER)
-    store.renormalise(first)
+    store.renormalise(first.project, first.hour)
 
     assert [hour.is_done for hour in store.list_hours(since=EVER)] == [True, False, False]
     assert tokens(store) == {"1": None, "2": None, "3": 3}
@@ -137,7 +137,7 @@ def test_spans_of_an_erased_trace_do_not_come_back(store: Store) -> None:
     store.bury("default", [TRACE])
     store.erase_buried("default")
 
-    store.renormalise(hour)
+    store.renormalise(hour.project, hour.hour)
 
     assert tokens(store) == {}
 
@@ -147,7 +147,9 @@ def test_the_spans_of_another_project_are_left_alone(store: Store) -> None:
     store.insert(batch_of(otlp_request(call(1)), project="other"))
     store.migrate()
 
-    store.renormalise(next(hour for hour in store.list_hours(since=EVER) if hour.project == "other"))
+    hour = next(hour for hour in store.list_hours(since=EVER) if hour.project == "other")
+    store.renormalise("other", hour.hour)
+    store.renormalise("nobody's", hour.hour)
 
     assert tokens(store) == {"1": None}
     assert [row.input_tokens for row in store.reader.get_trace("other", TRACE)] == [1]

@@ -6,15 +6,16 @@ Who asks says which hour is next and may stop at any moment: what is done is rem
 """
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, Field
 
 from backtrail_query.models import Problem
 from backtrail_query.params import Start
 from backtrail_server.admin.erasure import answered
 from backtrail_server.backup.contents import LOCK_SECONDS, no_erasure
-from backtrail_store import Hour, Store, StoreUnavailable
+from backtrail_store import Store, StoreUnavailable
 
 router = APIRouter(
     prefix="/api/v1/renormalisation",
@@ -25,14 +26,14 @@ router = APIRouter(
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class HourView(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class HourOfProject(BaseModel):
     project: str
-    hour: AwareDatetime
-    partition_id: str
+    hour: Annotated[AwareDatetime, Field(description="when it begins")]
+
+
+class HourView(HourOfProject):
     spans: int
-    is_done: bool
+    is_done: Annotated[bool, Field(description="its columns are what the present rules make")]
 
 
 class Hours(BaseModel):
@@ -48,7 +49,7 @@ def list_hours(request: Request, start: Start) -> Hours:
 
 
 @router.post("", status_code=204)
-def renormalise(hour: HourView, request: Request) -> None:
+def renormalise(wanted: HourOfProject, request: Request) -> None:
     """Makes the columns of one hour's spans anew from their attributes, which stay as they are."""
     store: Store = request.app.state.store
     # A trace that is being erased could be read before and written after.
@@ -56,6 +57,6 @@ def renormalise(hour: HourView, request: Request) -> None:
         raise StoreUnavailable("a backup is being written or something erased: go on when that is done")
     try:
         with answered():
-            store.renormalise(Hour(**hour.model_dump()))
+            store.renormalise(wanted.project, wanted.hour)
     finally:
         no_erasure.release()

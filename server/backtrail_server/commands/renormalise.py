@@ -70,5 +70,7 @@ async def renormalise_hours(client: Any, hours: list[Any]) -> None:
         bar = progress.add_task("spans", total=sum(hour["spans"] for hour in hours))
         for hour in hours:
             progress.update(bar, description=f"{hour['project']}, {hour['hour'][:13].replace('T', ' ')} h")
-            await ask(client, "POST", "/api/v1/renormalisation", json=hour)
+            await ask(
+                client, "POST", "/api/v1/renormalisation", json={name: hour[name] for name in ("project", "hour")}
+            )
             progress.advance(bar, hour["spans"])

@@ -1,3 +1,7 @@
+-- Kept out of the attributes: what was said, and whatever is long.
+CREATE OR REPLACE FUNCTION backtrail_is_payload AS (key, text) -> length(text) > 1024 OR key IN (
+  $payloads);
+
 -- Each attribute of a span is looked up once among all that are asked for: see conventions/sql.py for what its rank says.
 -- 0 for one that nobody asks for.
 CREATE OR REPLACE FUNCTION backtrail_rank AS (key) -> transform(key,

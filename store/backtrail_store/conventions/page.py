@@ -34,6 +34,12 @@ OBJECTS = """\
 
 These attributes hold JSON objects. Their members are asked as attributes with dotted names:
 """
+PAYLOADS = """\
+## What was said
+
+These attributes hold inputs, answers and messages. As whatever is longer than a kilobyte, they are kept apart from the
+others, each text once a trace and for as long as [texts are kept](keeping.md):
+"""
 TOKENS = """\
 Input includes what was read from the provider's cache and written to it, output includes reasoning, as OpenTelemetry
 has it. Who reports more cached tokens than input, or a total that is the sum of all of them, has left the cache out of
@@ -54,6 +60,8 @@ def _parts(table: Conventions) -> Iterator[str]:
     yield _rows(("attribute", "dialect", "kinds"), (_kind(rule, names) for rule in table.step_kind))
     yield OBJECTS
     yield ", ".join(f"`{attribute}`" for attribute in table.objects) + ".\n"
+    yield PAYLOADS
+    yield ", ".join(f"`{attribute}`" for attribute in table.payloads) + ".\n"
     for column in table.columns:
         yield from _column(column, names)
 

@@ -30,6 +30,7 @@ def schema() -> str:
     reasons = table.column("finish_reasons").known_as
     names = [column.name for column in table.columns]
     return HEAD + Template(FUNCTIONS.read_text()).substitute(
+        payloads=", ".join(map(quoted, table.payloads)),
         attributes=_list(ranks),
         ranks=_list(ranks.values()),
         columns=_list(names),

@@ -12,7 +12,7 @@ from typing import Any
 
 TABLE = resources.files("backtrail_store.conventions") / "conventions.toml"
 STEP_KIND = "step_kind"
-SECTIONS = ("dialects", "objects", STEP_KIND)
+SECTIONS = ("dialects", "objects", "payloads", STEP_KIND)
 ANY = "any"  # not a dialect: the last of them, so that its number is that of no name
 
 
@@ -57,10 +57,12 @@ class KindRule:
 
 @dataclass(frozen=True, slots=True)
 class Conventions:
-    """`objects` are attributes that hold JSON objects, whose members are asked as attributes of their own."""
+    """`objects` are attributes that hold JSON objects, whose members are asked as attributes of their own; `payloads`
+    are those that hold what was said, and are kept apart."""
 
     dialects: tuple[Dialect, ...]
     objects: tuple[str, ...]
+    payloads: tuple[str, ...]
     step_kind: tuple[KindRule, ...]
     columns: tuple[Column, ...]
 
@@ -83,6 +85,7 @@ def conventions() -> Conventions:
             Dialect(key, said["name"], tuple(said.get("scopes", ()))) for key, said in table["dialects"].items()
         ),
         objects=tuple(table["objects"]["attributes"]),
+        payloads=tuple(table["payloads"]["attributes"]),
         step_kind=tuple(
             KindRule(_source({key: name for key, name in rule.items() if key != "values"}), rule["values"])
             for rule in table[STEP_KIND]

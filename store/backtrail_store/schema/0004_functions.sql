@@ -39,17 +39,6 @@ CREATE OR REPLACE FUNCTION backtrail_types AS (attributes) -> mapFromArrays(
   arrayMap(x -> x.key, arrayFilter(x -> x.value.value != 'string', attributes)),
   arrayMap(x -> toString(x.value.value), arrayFilter(x -> x.value.value != 'string', attributes)));
 
--- Kept out of the attributes: the payloads by name, and whatever is long.
-CREATE OR REPLACE FUNCTION backtrail_is_payload AS (key, text) -> key IN (
-  'gen_ai.input.messages', 'gen_ai.output.messages', 'gen_ai.system_instructions', 'gen_ai.tool.definitions',
-  'gen_ai.tool.call.arguments', 'gen_ai.tool.call.result',
-  'backtrail.run.input', 'backtrail.run.result', 'backtrail.run.error', 'backtrail.run.context',
-  'backtrail.agent.input', 'backtrail.agent.result', 'backtrail.agent.error', 'backtrail.agent.metadata',
-  'backtrail.step.input', 'backtrail.step.result', 'backtrail.step.error', 'backtrail.step.deltas',
-  'backtrail.attempt.error', 'backtrail.step.stream',
-  'backtrail.state.deltas', 'backtrail.checkpoint.values', 'backtrail.checkpoint.extra', 'backtrail.effect.value')
-  OR length(text) > 1024;
-
 -- A chat history is a JSON list whose messages begin with their role. A quote inside a JSON string is escaped, so
 -- `,{"role"` can stand only between messages, and cutting there is undone exactly by joining: the text comes back
 -- byte for byte, whatever wrote it. The form says how it was cut.
