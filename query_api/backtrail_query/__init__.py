@@ -9,6 +9,8 @@ GET  /api/v1/runs/{run_id}/state          what was known at a point: ?at=…&vie
 GET  /api/v1/runs/{run_id}/otlp           the run as an OTLP request, to be sent elsewhere
 POST /api/v1/runs/{run_id}/replay-bundle  everything a replay needs
 GET  /api/v1/traces/{trace_id}            every span with every attribute and its log records
+GET  /api/v1/traces/{trace_id}/messages   the conversation: what each model call was given and answered
+GET  /api/v1/traces/{trace_id}/spans/{span_id}  one span with its messages
 GET  /api/v1/logs                         log records, newest first, filters, cursor
 GET  /healthz  /metrics
 """
@@ -16,7 +18,7 @@ GET  /healthz  /metrics
 from fastapi import APIRouter, Depends
 
 from backtrail_query.params import settle
-from backtrail_query.routes import health, logs, otlp, replay, runs, state, traces
+from backtrail_query.routes import health, logs, otlp, replay, runs, spans, state, traces
 
 __all__ = ["create_router"]
 
@@ -24,7 +26,7 @@ __all__ = ["create_router"]
 def create_router() -> APIRouter:
     """All endpoints above; the app keeps `store` and `registry` in its state and installs `errors`."""
     router = APIRouter()
-    for part in (runs, traces, logs, otlp, state, replay):
+    for part in (runs, traces, spans, logs, otlp, state, replay):
         router.include_router(part.router, dependencies=[Depends(settle)])
     router.include_router(health.router)
     return router

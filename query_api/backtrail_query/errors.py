@@ -56,6 +56,15 @@ class RunNotFound(NotFound):
         super().__init__(f"no run or trace {run_id} is stored in this project")
 
 
+class SpanNotFound(NotFound):
+    """No such span of the trace is readable, or not yet."""
+
+    type = "urn:backtrail:problem:unknown-span"
+
+    def __init__(self, trace_id: str, span_id: str) -> None:
+        super().__init__(f"no span {span_id} of trace {trace_id} is stored in this project")
+
+
 class CheckpointGap(QueryError):
     """Records are missing, so the state asked for cannot be told. Answer 409, naming them."""
 

@@ -118,10 +118,18 @@ def _trace_filter(trace_id: Annotated[str | None, Query(description="1 to 32 hex
     return parse_id(trace_id) if trace_id else None
 
 
-def _span_id(span_id: Annotated[str | None, Query(description="1 to 16 hex digits")] = None) -> str | None:
-    if span_id and not _HEX_SPAN_ID.fullmatch(span_id):
-        raise BadParameter(f"{span_id[:80]!r} is not a span id: expected 1 to 16 hexadecimal digits")
-    return span_id.lower().zfill(16) if span_id else None
+def parse_span_id(text: str) -> str:
+    if not _HEX_SPAN_ID.fullmatch(text):
+        raise BadParameter(f"{text[:80]!r} is not a span id: expected 1 to 16 hexadecimal digits")
+    return text.lower().zfill(16)
+
+
+def _span_id(span_id: Annotated[str, Path(description="1 to 16 hex digits, any case")]) -> str:
+    return parse_span_id(span_id)
+
+
+def _span_filter(span_id: Annotated[str | None, Query(description="1 to 16 hex digits")] = None) -> str | None:
+    return parse_span_id(span_id) if span_id else None
 
 
 def _severity(
@@ -164,5 +172,6 @@ Reader = Annotated[TraceReader, Depends(_reader)]
 Logs = Annotated[LogReader, Depends(_logs)]
 LogCursor = Annotated[tuple[int, int] | None, Depends(_log_cursor)]
 TraceFilter = Annotated[str | None, Depends(_trace_filter)]
-SpanId = Annotated[str | None, Depends(_span_id)]
+SpanId = Annotated[str, Depends(_span_id)]
+SpanFilter = Annotated[str | None, Depends(_span_filter)]
 Severity = Annotated[int, Depends(_severity)]

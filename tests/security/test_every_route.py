@@ -11,7 +11,7 @@ from google.rpc.status_pb2 import Status
 from backtrail_server import Settings, create_app
 from backtrail_server.auth.policy import RPCS
 from backtrail_server.auth.routes import Routes, RouteWithoutPolicy, routes_of
-from tests.factories import TRACE_ID, otlp_request, plain_span
+from tests.factories import ROOT_ID, TRACE_ID, otlp_request, plain_span
 from tests.security.conftest import PROTOBUF, KeyedServer
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -33,6 +33,7 @@ SERVER_ONE = (401, 401, 403, 403, 403, 403, 404)
 NAMES = {
     "run_id": TRACE_ID.hex(),
     "trace_id": TRACE_ID.hex(),
+    "span_id": ROOT_ID.hex(),
     "project": "shop",
     "path": "nothing",
     "id": "1",
@@ -58,6 +59,8 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int | None, ...], dict[str, Any]]] = {
     ("POST", "/api/v1/runs/{run_id}/replay-bundle"): (READ_ONE, {"json": {}}),
     ("GET", "/api/v1/runs/{run_id}/otlp"): (READ_ONE, {}),
     ("GET", "/api/v1/traces/{trace_id}"): (READ_ONE, {}),
+    ("GET", "/api/v1/traces/{trace_id}/messages"): (READ_ONE, {}),
+    ("GET", "/api/v1/traces/{trace_id}/spans/{span_id}"): (READ_ONE, {}),
     ("GET", "/api/v1/logs"): (READ, {}),
     ("GET", "/api/v1/projects"): (SERVER, {}),
     ("POST", "/api/v1/projects"): (SERVER, {"json": {"name": "another"}}),
@@ -155,7 +158,7 @@ def test_t29_what_another_project_has_is_answered_as_what_nobody_has(
     request = ROUTES[method, template][1]
     unknown = "f" * 32
     path = template.format(**NAMES)
-    nobodys = template.format(**dict.fromkeys(NAMES, unknown))
+    nobodys = template.format(**dict.fromkeys(NAMES, unknown) | {"span_id": NAMES["span_id"]})
 
     theirs, nothing = (keyed.request("other", method, each, **request) for each in (path, nobodys))
 

@@ -31,6 +31,8 @@ ROUTES: Mapping[tuple[str, str], Access] = {
     ("POST", "/api/v1/runs/{run_id}/replay-bundle"): "read",
     ("GET", "/api/v1/runs/{run_id}/otlp"): "read",
     ("GET", "/api/v1/traces/{trace_id}"): "read",
+    ("GET", "/api/v1/traces/{trace_id}/messages"): "read",
+    ("GET", "/api/v1/traces/{trace_id}/spans/{span_id}"): "read",
     ("GET", "/api/v1/logs"): "read",
     ("GET", "/api/v1/projects"): "server",
     ("POST", "/api/v1/projects"): "server",

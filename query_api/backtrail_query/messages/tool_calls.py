@@ -1,0 +1,53 @@
+"""Tools that ran, and the models that asked for them.
+
+[SpanRow] → **tool_calls** → pairing, conversation, routes/spans.py
+"""
+
+from collections.abc import Iterable, Sequence
+
+from backtrail_query.messages.pairing import parts_of
+from backtrail_query.messages.parts import Message
+from backtrail_store.conventions.table import Source, conventions
+from backtrail_store.rows import SpanRow
+
+
+def call_id_of(span: SpanRow) -> str | None:
+    """The id that the model gave the call which this span is."""
+    for source in conventions().column("tool_call_id").sources:
+        said = span.attributes.get(source.attribute)
+        if isinstance(said, str) and said and _counts(source, span):
+            return said
+    return None
+
+
+def call_id_attributes() -> list[str]:
+    return [source.attribute for source in conventions().column("tool_call_id").sources]
+
+
+def _counts(source: Source, span: SpanRow) -> bool:
+    return not source.is_bare or source.dialect == span.dialect
+
+
+def tool_spans(spans: Iterable[SpanRow]) -> dict[str, str]:
+    """The span that ran each call. Of several it is the outermost, which began first; a tool before what is not one."""
+    found: dict[str, str] = {}
+    for span in sorted(spans, key=lambda span: (span.step_kind != "tool", span.start_time_unix_nano)):
+        if (call_id := call_id_of(span)) is not None:
+            found.setdefault(call_id, span.span_id)
+    return found
+
+
+def askers(spans: Iterable[SpanRow], tool: SpanRow) -> list[SpanRow]:
+    """Who may have asked for this tool, the likeliest first: model calls before agents, the latest before it first."""
+    before = [
+        span
+        for span in spans
+        if span.start_time_unix_nano <= tool.start_time_unix_nano
+        and span.span_id != tool.span_id
+        and span.step_kind in ("llm", "agent")
+    ]
+    return sorted(before, key=lambda span: (span.step_kind != "llm", -span.start_time_unix_nano))
+
+
+def asks_for(messages: Sequence[Message], call_id: str) -> bool:
+    return any(call["id"] == call_id for call in parts_of(messages, "tool_call"))
