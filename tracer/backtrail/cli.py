@@ -59,11 +59,23 @@ def show_runs(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def show_run(client: Client, arguments: argparse.Namespace) -> None:
-    run = client.run(_find_run(client, arguments.run))
+    run_id = _find_run(client, arguments.run)
+    if arguments.messages:
+        show_messages(client, run_id, as_json=arguments.json)
+        return
+    run = client.run(run_id)
     if arguments.json:
         _print_json(run)
         return
     _print(_render().run_view(run, _records(client, run) if arguments.verbose else None))
+
+
+def show_messages(client: Client, run_id: str, *, as_json: bool) -> None:
+    conversation = client.messages(run_id)
+    if as_json:
+        _print_json(conversation)
+    else:
+        _print(_render("conversation").conversation_view(conversation))
 
 
 def _records(client: Client, run: Run) -> dict[str, list[LogRecord]]:
@@ -189,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--limit", type=int, default=20, help="most runs to list (default: %(default)s)")
 
     show = add("show", show_run, "show a run as a tree, with times, tokens and cost")
+    show.add_argument("--messages", action="store_true", help="the conversation: what its models were told and said")
     show.add_argument("-v", "--verbose", action="store_true", help="each log record with what it says")
     state = add("state", show_state, "show what a run knew at a point")
     replay = add("replay", replay_run, "run it again from where it broke; finished steps answer from the record")
@@ -293,9 +306,9 @@ def _load(app: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _render() -> ModuleType:
+def _render(view: str = "render") -> ModuleType:
     try:
-        return importlib.import_module("backtrail._reading.render")
+        return importlib.import_module(f"backtrail._reading.{view}")
     except ModuleNotFoundError as error:
         if error.name != "rich":
             raise

@@ -25,6 +25,7 @@ from backtrail._reading.answers import (
     Answer,
     Checkpoint,
     CheckpointList,
+    Conversation,
     LogPage,
     OtlpForm,
     Run,
@@ -32,6 +33,7 @@ from backtrail._reading.answers import (
     RunStatus,
     RunSummary,
     Signal,
+    SpanDetail,
     State,
     StateView,
     Trace,
@@ -43,7 +45,7 @@ from backtrail.errors import ApiError, CheckpointGapError, CheckpointNotFoundErr
 
 TIMEOUT_SECONDS = 30.0
 FLUSH_SECONDS = 5.0
-UNKNOWN_RUN = "urn:backtrail:problem:unknown-run"
+NOT_THERE_YET = ("urn:backtrail:problem:unknown-run", "urn:backtrail:problem:unknown-span")
 
 A = TypeVar("A", bound=Answer)
 
@@ -134,6 +136,14 @@ class Client(Replaying):
     def trace(self, trace_id: str) -> Trace:
         """Every span of a trace, with every attribute."""
         return self._get(Trace, f"/api/v1/traces/{trace_id}")
+
+    def span(self, trace_id: str, span_id: str) -> SpanDetail:
+        """One span with what was said in it: messages, tool definitions, a tool's arguments and result."""
+        return self._get(SpanDetail, f"/api/v1/traces/{trace_id}/spans/{span_id}")
+
+    def messages(self, trace_id: str) -> Conversation:
+        """The conversation of a trace: what each model call was given that no earlier one was, and what it answered."""
+        return self._get(Conversation, f"/api/v1/traces/{trace_id}/messages")
 
     def logs(
         self,
@@ -248,11 +258,11 @@ def _patience() -> dict[str, str]:
 
 
 def _may_become_readable(response: httpx.Response) -> bool:
-    """Whether an unknown run may be one of this process's own. One that records nothing has none on its way."""
+    """Whether an unknown run or span may be this process's own. One that records nothing has none on its way."""
     return (
         response.status_code == 404
         and current_recorder().sink is not None
-        and _problem(response).get("type") == UNKNOWN_RUN
+        and _problem(response).get("type") in NOT_THERE_YET
     )
 
 

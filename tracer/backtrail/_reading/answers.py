@@ -176,6 +176,71 @@ class Trace(Answer):
     logs: list[LogRecord] = []
 
 
+class Part(BaseModel):
+    """A part of a message: beside `type` the members of its type, `content`, `arguments`, `response`, `uri`, say."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="strings")
+
+    type: str
+
+    def get(self, name: str) -> Any:
+        """The member of this name, None if it has none."""
+        return (self.model_extra or {}).get(name)
+
+
+class Message(Answer):
+    role: str
+    parts: list[Part]
+    name: str | None = None
+    finish_reason: str | None = None
+
+
+class Tool(Answer):
+    """What a tool span did; `called_by` is the span of the model call that asked for it."""
+
+    name: str | None = None
+    call_id: str | None = None
+    arguments: Any = None
+    result: Any = None
+    called_by: str | None = None
+
+
+class SpanDetail(Span):
+    """A span with its messages in one shape, whoever recorded it; `messages_from` says where each was found."""
+
+    input_messages: list[Message]
+    output_messages: list[Message]
+    system_instructions: list[Part] = []
+    tool_definitions: list[dict[str, Any]] = []
+    tool: Tool | None = None
+    retrieval: dict[str, Any] | None = None
+    embedding_input: list[str] = []
+    messages_from: dict[str, dict[str, str]] = {}
+    dropped_messages: int = 0
+
+
+class Turn(Answer):
+    """One model call: the messages it was given that no earlier one was, and what it answered."""
+
+    span_id: str
+    name: str
+    agent_name: str | None = None
+    request_model: str | None = None
+    response_model: str | None = None
+    start_time: datetime
+    duration_ns: int
+    is_pending: bool
+    error_type: str | None = None
+    new_messages: list[Message]
+    seen_count: int
+    output_messages: list[Message]
+
+
+class Conversation(Answer):
+    trace_id: str
+    turns: list[Turn]
+
+
 class Checkpoint(Answer):
     checkpoint_id: str
     name: str | None = None
