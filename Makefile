@@ -36,8 +36,9 @@ test: .venv/.ready  ## Run all tests, warnings as errors
 chaos: .venv/.ready  ## Run the long tests: hundreds of kills, outages of minutes, floods (marked nightly; about an hour)
 	$(BIN)/python -m pytest -m nightly
 
-conventions: .venv/.ready  ## Write the SQL and the page that are made of conventions.toml
+conventions: .venv/.ready  ## Write the SQL and the pages that are made of conventions.toml and sources.toml
 	$(BIN)/python -m backtrail_store.conventions
+	$(BIN)/python -m backtrail_query.messages
 
 lint: .venv/.ready  ## Check style (ruff) and who may import whom (import-linter)
 	$(BIN)/ruff check .

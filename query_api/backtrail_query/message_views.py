@@ -29,7 +29,7 @@ def said_view(span: SpanRow, said: SpanMessages, called_by: str | None) -> JsonO
 def _tool_view(span: SpanRow, said: SpanMessages, called_by: str | None) -> JsonObject:
     return {
         "name": span.tool_name or None,
-        "call_id": call_id_of(span),
+        "call_id": call_id_of(span) or said.tool_call_id,
         "arguments": said.tool_arguments,
         "result": said.tool_result,
         "called_by": called_by,

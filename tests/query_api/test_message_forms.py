@@ -532,3 +532,16 @@ def test_arguments_too_deep_for_any_reader_stay_text() -> None:
     [answer] = said(calls, "output")
 
     assert answer["parts"][0]["arguments"] == arguments
+
+
+def test_a_call_without_a_message_is_the_models() -> None:
+    assert said([CALLED]) == [message("assistant", call())]
+    assert said({"input": [{"type": "tool_result", "tool_use_id": "1", "content": "x"}]}) == [
+        message("tool", result("x", "1"))
+    ]
+
+
+def test_that_a_response_is_completed_is_no_reason() -> None:
+    answer = {"role": "assistant", "content": "x", "finish_reason": "completed"}
+
+    assert said([answer], "output") == [message("assistant", text("x"))]

@@ -310,6 +310,54 @@ def test_system_instructions_stand_in_front_unless_a_system_message_is_there(sto
     assert [said.system_instructions[0]["content"] for said in found.values()] == ["be brief", "be kind", "be brief"]
 
 
+def test_what_openinference_numbers_apart_is_one_answer(store: Store) -> None:
+    """Of a response of OpenAI the reasoning is a message of its own, of Anthropic's a call has an empty block too."""
+    kind = {"openinference.span.kind": "LLM"}
+    first, second = "llm.output_messages.0.message", "llm.output_messages.1.message"
+    thought = {f"{first}.role": "assistant", f"{first}.contents.0.message_content.type": "reasoning"}
+    thought |= {f"{first}.contents.0.message_content.text": "hm", f"{second}.role": "assistant"}
+    call = f"{second}.tool_calls.0.tool_call"
+    asked = {f"{second}.contents.0.message_content.type": "tool_use", f"{call}.id": "c1"}
+    asked |= {f"{call}.function.name": "search", f"{call}.function.arguments": json.dumps(LAMP)}
+
+    [answer] = read(store, [(plain_span("llm", attributes=kind | thought | asked), "test")])["llm"].output_messages
+
+    assert answer.parts == [
+        {"type": "reasoning", "content": "hm"},
+        {"type": "tool_call", "id": "c1", "name": "search", "arguments": LAMP},
+    ]
+
+
+def test_a_graph_that_gives_back_its_state_answers_what_it_added(store: Store) -> None:
+    state = {"openinference.span.kind": "CHAIN", "input.value": json.dumps({"messages": CHAT[:1]})}
+    state |= {"output.value": json.dumps({"messages": CHAT})}
+
+    said = read(store, [(plain_span("graph", attributes=state), "test")])["graph"]
+
+    assert (told(said, "input_messages"), told(said, "output_messages")) == (HELLO, HI)
+
+
+def test_langchains_callbacks_have_arguments_and_results_among_what_else_they_know(store: Store) -> None:
+    result = {"lc": 1, "id": ["ToolMessage"], "kwargs": {"content": json.dumps(LAMP), "tool_call_id": "c1"}}
+    spans = [
+        plain_span(
+            name,
+            id_=span_id(n),
+            attributes={
+                "traceloop.span.kind": "tool",
+                "traceloop.entity.input": json.dumps({"input_str": "x", "inputs": LAMP, "tags": [], "metadata": {}}),
+                "traceloop.entity.output": json.dumps({"output": output, "kwargs": {"name": "search"}}),
+            },
+        )
+        for n, (name, output) in enumerate((("message", result), ("text", "found")), 1)
+    ]
+
+    found = read(store, [(span, "test") for span in spans])
+
+    assert (found["message"].tool_arguments, found["message"].tool_result) == (LAMP, LAMP)
+    assert (found["message"].tool_call_id, found["text"].tool_result) == ("c1", "found")
+
+
 def test_the_page_made_of_the_table_is_up_to_date() -> None:
     assert PAGE.read_text() == page(), "run `make conventions`"
     assert {source.form for field in table().fields.values() for source in field.sources} == set(table().forms)

@@ -136,6 +136,18 @@ def test_a_tools_span_says_what_it_was_called_with_and_by_whom(api: TestClient) 
     }
 
 
+def test_a_tool_whose_result_alone_names_the_call_is_linked_to_it(api: TestClient, insert: Insert) -> None:
+    result = {"type": "tool", "data": {"content": FOUND, "tool_call_id": "call_1"}}
+    ran: Attributes = {"openinference.span.kind": "TOOL", "tool.name": "search", "output.value": json.dumps(result)}
+    insert(agent(), chat(1, [QUESTION], ASKING), at(2, "search", ran))
+
+    told = span(api, 2).tool
+    assert told is not None
+    assert (told.call_id, told.result, told.called_by) == ("call_1", FOUND, span_id(1).hex())
+    assert call_of(span(api, 1).output_messages).tool_span_id == span_id(2).hex()
+    assert call_of(conversation(api).turns[0].output_messages).tool_span_id == span_id(2).hex()
+
+
 def test_a_tool_that_no_model_asked_for_has_no_caller(api: TestClient, insert: Insert) -> None:
     insert(agent(), chat(1, [QUESTION], ASKING), tool(2, "call_7"))
 

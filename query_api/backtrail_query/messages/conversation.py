@@ -13,7 +13,6 @@ from hashlib import blake2b
 
 from pydantic_core import to_json
 
-from backtrail_query.messages.pairing import pair_calls
 from backtrail_query.messages.parts import Message, Part
 from backtrail_query.messages.reading import SpanMessages
 from backtrail_store.rows import SpanRow
@@ -42,9 +41,7 @@ def agents(spans: Iterable[SpanRow]) -> list[SpanRow]:
     return sorted(found, key=lambda span: (span.start_time_unix_nano, span.span_id))
 
 
-def read_turns(
-    calls: Iterable[tuple[SpanRow, SpanMessages]], parents: Mapping[str, str], tool_spans: Mapping[str, str]
-) -> list[Turn]:
+def read_turns(calls: Iterable[tuple[SpanRow, SpanMessages]], parents: Mapping[str, str]) -> list[Turn]:
     """`calls` come in order of time, one by one; `parents` are those of all spans of the trace."""
     known: dict[bytes, Message] = {}
     told = [(span, _kept_once(said, known)) for span, said in calls if said.messages]
@@ -56,7 +53,6 @@ def read_turns(
             new = _unseen(said, seen)
             seen_count = len(said.input_messages) - len(new)
             turns.append(Turn(span, new, seen_count, said.output_messages, said.dropped))
-    pair_calls([message for turn in turns for message in (*turn.new_messages, *turn.output_messages)], tool_spans)
     return turns
 
 

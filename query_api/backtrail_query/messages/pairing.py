@@ -29,6 +29,10 @@ def pair_calls(messages: Sequence[Message], tool_spans: Mapping[str, str]) -> No
         call["tool_span_id"] = tool_spans.get(call["id"]) if call["id"] else None
 
 
+def call_ids(messages: Iterable[Message]) -> set[str]:
+    return {call["id"] for call in parts_of(messages, "tool_call") if call["id"] is not None}
+
+
 def parts_of(messages: Iterable[Message], type_: str) -> list[Part]:
     """Parts of this type that came as such: one of a type unknown to us may lack what these have."""
     return [part for message in messages for part in message.parts if part.get("type") == type_ and "id" in part]

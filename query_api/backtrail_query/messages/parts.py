@@ -23,7 +23,6 @@ FINISH_REASONS = {
     "function_call": "tool_call",
     "end_turn": "stop",
     "stop_sequence": "stop",
-    "completed": "stop",
     "complete": "stop",
     "max_tokens": "length",
     "max_output_tokens": "length",
@@ -58,11 +57,12 @@ def role_of(said: object, default: str = "user") -> str:
 
 
 def finish_reason_of(said: object) -> str | None:
-    """By OpenTelemetry's names; what it has no name for stays as it is, in lower case."""
+    """By OpenTelemetry's names; what it has no name for stays as it is, in lower case. That a response is completed is
+    no reason: it may have called a tool."""
     if not isinstance(said, str) or not said.strip():
         return None
     reason = said.strip().lower().removeprefix("finishreason.").removeprefix("finish_reason_")
-    return FINISH_REASONS.get(reason, reason)
+    return None if reason == "completed" else FINISH_REASONS.get(reason, reason)
 
 
 def text(content: object) -> Part:

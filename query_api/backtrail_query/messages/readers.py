@@ -3,7 +3,8 @@
 carrier → **readers** → reading
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from backtrail_query.messages.blocks import first, is_block, read_blocks, read_calls
@@ -39,6 +40,26 @@ def value_of(said: Said) -> Any:
     if said.source.form == "text":
         return as_text(said.raw)
     return bounded(parsed_once(said.raw))
+
+
+def arguments_of(said: Said) -> Any:
+    """What a tool was called with; LangChain's callbacks have it among what else they know."""
+    value = value_of(said)
+    if isinstance(value, dict) and "inputs" in value and ("input_str" in value or "metadata" in value):
+        return parsed_once(value["inputs"]) or value.get("input_str")
+    return value
+
+
+def result_of(said: Said) -> tuple[Any, str | None]:
+    """What a tool gave back. A framework's message of it names the call too."""
+    found = recognise(said.value, "output") if isinstance(said.value, dict | list) else None
+    parts = [part for message in found or () for part in message.parts]
+    if len(parts) == 1 and parts[0]["type"] == "tool_call_response":
+        return parts[0]["response"], parts[0]["id"]
+    value = value_of(said)
+    if isinstance(value, dict) and value.keys() == {"output", "kwargs"}:
+        return value["output"], None
+    return value, None
 
 
 def definitions_of(said: Said) -> list[dict[str, Any]]:
@@ -87,7 +108,18 @@ def _entries(said: Said, direction: Direction) -> list[Message]:
         reason = entry.get("finish_reason") if isinstance(entry, dict) else None
         calls = {"function_call": _legacy_call(message)} if message.get("function_call_name") else {}
         entries.append({"role": role, **message, **calls, **({"finish_reason": reason} if reason else {})})
-    return recognise(entries, direction) or []
+    return _with_their_thoughts(recognise(entries, direction) or [])
+
+
+def _with_their_thoughts(messages: Sequence[Message]) -> list[Message]:
+    """What was thought is numbered as a message of its own, in front of the one it led to."""
+    joined: list[Message] = []
+    for message in messages:
+        is_led_to = joined and message.role == joined[-1].role == "assistant" and not joined[-1].finish_reason
+        if is_led_to and all(part["type"] == "reasoning" for part in joined[-1].parts):
+            message = replace(message, parts=[*joined.pop().parts, *message.parts])
+        joined.append(message)
+    return joined
 
 
 def _legacy_call(message: Mapping[str, Any]) -> dict[str, Any]:

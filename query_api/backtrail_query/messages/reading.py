@@ -10,7 +10,16 @@ from typing import Any, TypeVar
 from backtrail_query.messages.carrier import NOT_SAID, Carrier, Said, carrier_of, place_blobs
 from backtrail_query.messages.media import sources_of
 from backtrail_query.messages.parts import Message, Part
-from backtrail_query.messages.readers import definitions_of, documents_of, messages_of, reasons_of, texts_of, value_of
+from backtrail_query.messages.readers import (
+    arguments_of,
+    definitions_of,
+    documents_of,
+    messages_of,
+    reasons_of,
+    result_of,
+    texts_of,
+    value_of,
+)
 from backtrail_query.messages.recognition import Direction, read_instructions
 from backtrail_query.messages.table import table
 from backtrail_store.log_rows import LogRow
@@ -23,7 +32,10 @@ _RETRIEVERS = ("retriever", "reranker")
 
 @dataclass(slots=True)
 class SpanMessages:
-    """`told_by` says of each field where it was found; `dropped` how many entries were left out."""
+    """`told_by` says of each field where it was found, `dropped` how many entries were left out.
+
+    `tool_call_id` is what a tool's result says of its call.
+    """
 
     input_messages: list[Message] = field(default_factory=list)
     output_messages: list[Message] = field(default_factory=list)
@@ -31,6 +43,7 @@ class SpanMessages:
     tool_definitions: list[dict[str, Any]] = field(default_factory=list)
     tool_arguments: Any = None
     tool_result: Any = None
+    tool_call_id: str | None = None
     retrieval_query: Any = None
     retrieval_documents: list[dict[str, Any]] = field(default_factory=list)
     embedding_input: list[str] = field(default_factory=list)
@@ -59,13 +72,13 @@ class _Reading:
     def read(self) -> SpanMessages:
         found = self._found
         found.input_messages = self._messages("input_messages", "input")
-        found.output_messages = self._messages("output_messages", "output")
+        found.output_messages = _without(found.input_messages, self._messages("output_messages", "output"))
         self._read_instructions()
         self._read_finish_reasons()
         found.tool_definitions = self._first("tool_definitions", definitions_of) or []
         if self._carrier.step_kind == "tool":
-            found.tool_arguments = self._first("tool_arguments", value_of)
-            found.tool_result = self._first("tool_result", value_of)
+            found.tool_arguments = self._first("tool_arguments", arguments_of)
+            found.tool_result, found.tool_call_id = self._first("tool_result", result_of) or (None, None)
         if self._carrier.step_kind in _RETRIEVERS:
             found.retrieval_query = self._first("retrieval_query", value_of)
             found.retrieval_documents = self._first("retrieval_documents", documents_of) or []
@@ -109,6 +122,16 @@ class _Reading:
         reasons = self._first("finish_reasons", reasons_of) or []
         self._found.told_by.pop("finish_reasons", None)
         self._found.output_messages = _with_reasons(answers, reasons)
+
+
+def _without(given: Sequence[Message], answered: list[Message]) -> list[Message]:
+    """A graph gives back its whole state: what it was given, and what it added."""
+    said = [message for message in given if message.role != "system"]
+    again = [message for message in answered if message.role != "system"][: len(said)]
+    if not said or [(each.role, each.parts) for each in again] != [(each.role, each.parts) for each in said]:
+        return answered
+    rest = [message for message in answered if message.role != "system"][len(said) :]
+    return rest or answered
 
 
 def _with_reasons(answers: Sequence[Message], reasons: Sequence[str]) -> list[Message]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from backtrail_query.messages.blocks import first, is_block, read_blocks
 from backtrail_query.messages.parts import Message, Part, parsed_once, text
-from backtrail_query.messages.shapes import read_message, set_apart
+from backtrail_query.messages.shapes import read_message, set_apart, spoken
 
 Direction: TypeAlias = Literal["input", "output"]
 
@@ -86,7 +86,7 @@ def _of_list(said: list[Any], role: str, levels: int) -> list[Message] | None:
     if len(said) == 1 and isinstance(said[0], list) and levels:
         return _of_list(said[0], role, levels - 1)
     if not said or _found_in_first(said[0], role, levels) is None:
-        return [Message(role, read_blocks(said))] if said and _all_blocks(said) else None
+        return [spoken(read_blocks(said), role)] if said and _all_blocks(said) else None
     messages: list[Message] = []
     for each in said:
         found = _found(each, role, max(levels - 1, 0)) if isinstance(each, dict | list) else None

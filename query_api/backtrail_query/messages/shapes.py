@@ -172,9 +172,15 @@ def _message(said: Block, default_role: str) -> Message:
     parts = [part for part in parts if part["type"] != "tool_call" or part.get("id") not in told] + calls
     if said.get("function_call"):
         parts += read_calls(said["function_call"])
+    parts = [part for part in parts if not _is_husk(part)]
     name = said.get("name")
     finish = finish_reason_of(first(said, *_FINISH))
     return Message(role, parts, finish, name if isinstance(name, str) and role != "tool" else None)
+
+
+def _is_husk(part: Part) -> bool:
+    """OpenInference leaves a block of a tool's call empty, and has the call beside."""
+    return part["type"] == "tool_call" and not (part.get("id") or part.get("name") or part.get("arguments"))
 
 
 def _content(said: Block, role: str) -> list[Part]:
@@ -211,6 +217,14 @@ def set_apart(messages: Sequence[Message]) -> list[Message]:
         if rest := [part for part in message.parts if part["type"] != "tool_call_response"]:
             apart.append(Message(message.role, rest, message.finish_reason, message.name))
     return apart
+
+
+def spoken(parts: Sequence[Part], role: str) -> Message:
+    """A message of parts without a role: calls are the model's, and results the tools'."""
+    kinds = {part["type"] for part in parts}
+    if "tool_call" in kinds:
+        return Message("assistant", parts)
+    return Message("tool" if kinds == {"tool_call_response"} else role, parts)
 
 
 _WORDS = {"content", "index", "name", "id", "tool_calls", *_FINISH, *_REASONING}

@@ -37,6 +37,11 @@ def tool_spans(spans: Iterable[SpanRow]) -> dict[str, str]:
     return found
 
 
+def nameless_tools(spans: Iterable[SpanRow]) -> list[SpanRow]:
+    """Tools of which no attribute says the call: LangChain's results may say it."""
+    return [span for span in spans if span.step_kind == "tool" and call_id_of(span) is None]
+
+
 def askers(spans: Iterable[SpanRow], tool: SpanRow) -> list[SpanRow]:
     """Who may have asked for this tool, the likeliest first: model calls before agents, the latest before it first."""
     before = [
