@@ -19,7 +19,7 @@ from backtrail_query.messages.tool_calls import (
 from backtrail_store.log_reader import LogReader
 from backtrail_store.log_rows import LogRow
 from backtrail_store.reader import TraceReader
-from backtrail_store.rows import SpanRow
+from backtrail_store.rows import SpanRow, StepRow
 
 MOST_AT_ONCE = 50  # spans whose payloads are read together: each may hold the whole history
 
@@ -32,20 +32,20 @@ class TraceReading:
         self._trace_id = trace_id
 
     @cached_property
-    def outline(self) -> list[SpanRow]:
-        return self._reader.get_outline(self._project, self._trace_id, kept=call_id_attributes())
+    def steps(self) -> list[StepRow]:
+        return self._reader.get_steps(self._project, self._trace_id, kept=call_id_attributes())
 
     @cached_property
     def parents(self) -> dict[str, str]:
-        return {span.span_id: span.parent_span_id for span in self.outline}
+        return {span.span_id: span.parent_span_id for span in self.steps}
 
     @cached_property
     def records(self) -> dict[str, list[LogRow]]:
         """Log records by span."""
         return by_span(self._logs.get_trace_logs(self._project, self._trace_id, limit=MOST_LOGS_OF_A_TRACE))
 
-    def said(self, spans: Sequence[SpanRow]) -> Iterator[tuple[SpanRow, SpanMessages]]:
-        """Each of these spans, without its payloads, with what was said in it, in their order."""
+    def said(self, spans: Sequence[StepRow]) -> Iterator[tuple[StepRow, SpanMessages]]:
+        """Each of these spans with what was said in it, in their order."""
         for begin in range(0, len(spans), MOST_AT_ONCE):
             wanted = spans[begin : begin + MOST_AT_ONCE]
             rows = self._reader.get_spans(self._project, self._trace_id, [span.span_id for span in wanted])
@@ -56,10 +56,10 @@ class TraceReading:
         """The spans that ran these calls."""
         if not call_ids:
             return {}
-        found = tool_spans(self.outline)
+        found = tool_spans(self.steps)
         if call_ids <= found.keys():
             return found
-        for span, said in self.said(nameless_tools(self.outline)):
+        for span, said in self.said(nameless_tools(self.steps)):
             if said.tool_call_id is not None:
                 found.setdefault(said.tool_call_id, span.span_id)
         return found
@@ -69,5 +69,5 @@ class TraceReading:
         call_id = call_id_of(tool) or said.tool_call_id
         if call_id is None:
             return None
-        calls = self.said(askers(self.outline, tool))
+        calls = self.said(askers(self.steps, tool))
         return next((span.span_id for span, asked in calls if asks_for(asked.output_messages, call_id)), None)

@@ -16,7 +16,7 @@ from backtrail_store.call_spans import KINDS_WITHOUT_CALL, MODEL_STEP_KINDS
 from backtrail_store.client import ClientPool
 from backtrail_store.contents import Wanted, read_settled
 from backtrail_store.questions import ask
-from backtrail_store.rows import RunFilter, RunRow, RunStatus, SpanRow
+from backtrail_store.rows import RunFilter, RunRow, RunStatus, SpanRow, StepRow
 from backtrail_store.run_rows import SILENCE_SECONDS, Row, open_status, run_row
 from backtrail_store.span_rows import PAYLOADS, RECEIVED, START_TIME, span_row
 from backtrail_store.trace_json import TraceJson, span_objects
@@ -71,10 +71,15 @@ class TraceReader:
         contents = self._contents(project, trace_id, _wanted(rows), all_of_trace=False)
         return [span_row(row, contents) for row in rows]
 
-    def get_outline(self, project: str, trace_id: str, *, kept: Sequence[str] = ()) -> list[SpanRow]:
+    def get_steps(self, project: str, trace_id: str, *, kept: Sequence[str] = ()) -> list[StepRow]:
+        """A trace's spans by start time and span id with who called whom, and these of their attributes."""
+        rows = self._ask("get_steps", project=project, trace_id=trace_id, kept=list(kept)).result_rows
+        return [StepRow(*row) for row in rows]
+
+    def get_outline(self, project: str, trace_id: str) -> list[SpanRow]:
         """A trace's spans with what a tree needs: events, links and resources are left out, and so are the attributes
-        and payloads of all spans but runs and agents, save those that are `kept`; see get_trace.sql."""
-        rows = self._trace(project, trace_id, outline=True, kept=kept)
+        and payloads of all spans but runs and agents; see get_trace.sql."""
+        rows = self._trace(project, trace_id, outline=True)
         contents = self._contents(project, trace_id, _wanted(rows), all_of_trace=False)
         return [span_row(row, contents) for row in rows]
 
@@ -93,17 +98,11 @@ class TraceReader:
         return TraceJson(list(span_objects(rows, contents, logs or {})), {row["span_id"] for row in rows})
 
     def _trace(
-        self,
-        project: str,
-        trace_id: str,
-        *,
-        span_ids: Sequence[str] = (),
-        outline: bool = False,
-        kept: Sequence[str] = (),
+        self, project: str, trace_id: str, *, span_ids: Sequence[str] = (), outline: bool = False
     ) -> Sequence[Sequence[Any]]:
         """Rows of get_trace.sql."""
-        said = {"span_ids": list(span_ids), "outline": outline, "kept": list(kept)}
-        return self._ask("get_trace", project=project, trace_id=trace_id, **said).result_rows
+        wanted = {"span_ids": list(span_ids), "outline": outline}
+        return self._ask("get_trace", project=project, trace_id=trace_id, **wanted).result_rows
 
     def _contents(self, project: str, trace_id: str, wanted: Wanted, *, all_of_trace: bool = True) -> dict[int, str]:
         """The payload texts of these spans by hash; all texts of the trace are read faster than many by their hash."""

@@ -120,6 +120,26 @@ class SpanRow:
         return self.start_time_unix_nano + self.duration_ns
 
 
+@dataclass(slots=True)
+class StepRow:
+    """A span as far as it takes to know who called whom; `attributes` are the texts of those that were asked for."""
+
+    span_id: str
+    parent_span_id: str
+    name: str
+    start_time_unix_nano: int
+    duration_ns: int
+    is_pending: bool
+    backtrail_kind: str
+    step_kind: str
+    dialect: str
+    agent_name: str
+    request_model: str
+    response_model: str
+    error_type: str
+    attributes: dict[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
     """One run (a trace seen from its root span) with its totals over the whole trace.

@@ -37,7 +37,7 @@ def read_blocks(content: object) -> list[Part]:
             return []
         case str():
             return [text(content)] if content else []
-        case Mapping():
+        case dict():
             return read_block(content)
         case list():
             return [part for block in content for part in read_blocks_of(block)]
@@ -46,7 +46,7 @@ def read_blocks(content: object) -> list[Part]:
 
 
 def read_blocks_of(block: object) -> list[Part]:
-    if isinstance(block, Mapping):
+    if isinstance(block, dict):
         return read_block(block)
     return [] if block is None or block == "" else [text(block)]
 
@@ -68,7 +68,7 @@ def read_block(block: Block) -> list[Part]:
 
 def is_block(value: object) -> bool:
     """Whether it looks like content, so that a text may be taken for it."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return False
     return value.get("type") in TYPED or any(key in value for key in KEYED)
 
@@ -76,18 +76,13 @@ def is_block(value: object) -> bool:
 def read_call(call: Block) -> Part:
     """OpenAI's `{id, function: {name, arguments}}`, and the flat ones of everybody else."""
     inner = call.get("function")
-    inner = inner if isinstance(inner, Mapping) else call
+    inner = inner if isinstance(inner, dict) else call
     return tool_call(first(call, *_CALL_IDS), first(inner, *_NAMES) or call.get("name"), first(inner, *_ARGUMENTS))
 
 
 def response_of(content: object) -> object:
     """A tool's result: texts joined to one, or the parts where images and files are among them."""
-    if (
-        isinstance(content, list)
-        and len(content) == 1
-        and isinstance(content[0], Mapping)
-        and [*content[0]] == ["json"]
-    ):
+    if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict) and [*content[0]] == ["json"]:
         return content[0]["json"]  # Bedrock
     if not isinstance(content, list) or not content or not all(is_block(block) for block in content):
         return content
@@ -110,10 +105,8 @@ def _reasoning(block: Block) -> list[Part]:
     """A text, or the summaries of what a provider keeps to itself."""
     said = first(block, "content", "text", "thinking", "reasoning", "reasoningText", "summary")
     if isinstance(said, list):
-        said = "\n".join(
-            as_text(first(each, "text", "content") if isinstance(each, Mapping) else each) for each in said
-        )
-    if isinstance(said, Mapping):
+        said = "\n".join(as_text(first(each, "text", "content") if isinstance(each, dict) else each) for each in said)
+    if isinstance(said, dict):
         said = said.get("text")
     hidden = first(block, "encrypted_content", "data", "redactedContent", "redacted_content")
     if not said:
@@ -127,7 +120,7 @@ def _call(block: Block) -> list[Part]:
 
 def _response(block: Block) -> Part:
     result = first(block, *_RESPONSES)
-    if isinstance(result, Mapping) and result.keys() <= {"type", "value"} and "value" in result:
+    if isinstance(result, dict) and result.keys() <= {"type", "value"} and "value" in result:
         result = result["value"]  # Vercel says of what type it is
     failed = first(block, "is_error", "isError") or block.get("status") == "error"
     return tool_call_response(
@@ -142,7 +135,7 @@ def _responded(block: Block) -> list[Part]:
 def _invocation(block: Block) -> list[Part]:
     """The page's own messages of the Vercel SDK have a call and its result in one."""
     inner = block.get("toolInvocation")
-    inner = inner if isinstance(inner, Mapping) else block
+    inner = inner if isinstance(inner, dict) else block
     has_result = first(inner, "result", "output") is not None
     return [read_call(inner), *([_response(inner)] if has_result else [])]
 
@@ -194,14 +187,14 @@ def _keyed_text(block: Block) -> list[Part]:
 def _inner(key: str, read: Callable[[Block], list[Part]]) -> Callable[[Block], list[Part]]:
     def read_inner(block: Block) -> list[Part]:
         inner = block[key]
-        return read(inner) if isinstance(inner, Mapping) else [other({"type": key, "content": inner})]
+        return read(inner) if isinstance(inner, dict) else [other({"type": key, "content": inner})]
 
     return read_inner
 
 
 def _bedrock_reasoning(block: Block) -> list[Part]:
     inner = block["reasoningContent"]
-    return _reasoning(inner) if isinstance(inner, Mapping) else []
+    return _reasoning(inner) if isinstance(inner, dict) else []
 
 
 KEYED: Mapping[str, Callable[[Block], list[Part]]] = {
@@ -230,10 +223,10 @@ KEYED: Mapping[str, Callable[[Block], list[Part]]] = {
 def read_calls(calls: object) -> list[Part]:
     """A list of tool calls, or the text of one."""
     calls = parsed_once(calls)
-    if isinstance(calls, Mapping):
+    if isinstance(calls, dict):
         calls = [calls]
     if not isinstance(calls, Sequence) or isinstance(calls, str):
         return []
     parsed = [parsed_once(call) for call in calls]
-    inner = [call.get("tool_call", call) for call in parsed if isinstance(call, Mapping)]
-    return [read_call(call) for call in inner if isinstance(call, Mapping)]
+    inner = [call.get("tool_call", call) for call in parsed if isinstance(call, dict)]
+    return [read_call(call) for call in inner if isinstance(call, dict)]

@@ -40,7 +40,7 @@ def media(block: Mapping[str, Any], modality: str = "") -> Part:
 def document(block: Mapping[str, Any]) -> list[Part]:
     """A document may be text, which is shown as such."""
     source = block.get("source")
-    if isinstance(source, Mapping) and source.get("type") == "text":
+    if isinstance(source, dict) and source.get("type") == "text":
         return [text(source.get("data"))]
     return [media(block)]
 
@@ -59,9 +59,9 @@ def sources_of(part: Part) -> Iterator[Part]:
 def _members(block: Mapping[str, Any], levels: int) -> Iterator[tuple[str, Any]]:
     """Inner ones first, so that an outer word wins."""
     for value in block.values():
-        if isinstance(value, Mapping) and levels:
+        if isinstance(value, dict) and levels:
             yield from _members(value, levels - 1)
-    yield from ((key, value) for key, value in block.items() if not isinstance(value, Mapping))
+    yield from ((key, value) for key, value in block.items() if not isinstance(value, dict))
 
 
 def _file(said: Mapping[str, Any]) -> Part | None:

@@ -51,7 +51,7 @@ _EVENT_ROLES |= {"gen_ai.assistant.message": "assistant", "gen_ai.choice": "assi
 
 def read_message(said: object, default_role: str) -> list[Message] | None:
     """The message, or the messages that one object of a dialect stands for; None if it is none."""
-    if not isinstance(said, Mapping):
+    if not isinstance(said, dict):
         return None
     for shape in _SHAPES:
         if (messages := shape(said, default_role)) is not None:
@@ -73,15 +73,15 @@ def _of_langchain(said: Block, default_role: str) -> list[Message] | None:
     """As `dumps` writes it, `{lc, id, kwargs}`; as `message_to_dict`, `{type, data}`; or as its own members."""
     kind = said.get("type")
     inner: object = said
-    if "lc" in said and isinstance(said.get("kwargs"), Mapping):
+    if "lc" in said and isinstance(said.get("kwargs"), dict):
         inner = said["kwargs"]
         path = said.get("id")
         kind = path[-1] if isinstance(path, list) and path else kind
-    elif isinstance(said.get("data"), Mapping) and isinstance(kind, str):
+    elif isinstance(said.get("data"), dict) and isinstance(kind, str):
         inner = said["data"]
     elif "role" in said or "content" not in said:
         return None
-    if not isinstance(kind, str) or not isinstance(inner, Mapping) or "content" not in inner:
+    if not isinstance(kind, str) or not isinstance(inner, dict) or "content" not in inner:
         return None
     word = kind.removesuffix("Chunk").removesuffix("Message").lower()
     if word not in _LANGCHAIN:
@@ -90,8 +90,8 @@ def _of_langchain(said: Block, default_role: str) -> list[Message] | None:
     more = inner.get("additional_kwargs")
     about = inner.get("response_metadata")
     fields = {
-        **(more if isinstance(more, Mapping) else {}),
-        **(about if isinstance(about, Mapping) else {}),
+        **(more if isinstance(more, dict) else {}),
+        **(about if isinstance(about, dict) else {}),
         **{key: value for key, value in inner.items() if value not in (None, [], "")},
         "role": role,
     }
@@ -107,7 +107,7 @@ def _of_pydantic_ai(said: Block, default_role: str) -> list[Message] | None:
     roles = {"system-prompt": "system", "tool-return": "tool", "retry-prompt": "tool"}
     messages = [{"role": "system", "content": said["instructions"]}] if said.get("instructions") else []
     for part in said["parts"]:
-        kind = part.get("part_kind") if isinstance(part, Mapping) else None
+        kind = part.get("part_kind") if isinstance(part, dict) else None
         content = part.get("content") if kind in ("user-prompt", "system-prompt") else part
         messages.append({"role": roles.get(str(kind), "user"), "content": content})
     return [_message(each, default_role) for each in messages]
@@ -134,7 +134,7 @@ def _wrapped(said: Block, default_role: str) -> list[Message] | None:
     inner = first(said, "message", "delta")
     if isinstance(inner, str):
         inner = parsed_once(inner)
-    if not isinstance(inner, Mapping):
+    if not isinstance(inner, dict):
         return None
     messages = read_message({"role": said["role"], **inner} if "role" in said else inner, default_role)
     finish = finish_reason_of(first(said, *_FINISH))
@@ -144,13 +144,13 @@ def _wrapped(said: Block, default_role: str) -> list[Message] | None:
 
 
 def _with_role(said: Block, default_role: str) -> list[Message] | None:
-    is_one = isinstance(said.get("role"), str) and not isinstance(said.get("message"), Mapping)
+    is_one = isinstance(said.get("role"), str) and not isinstance(said.get("message"), dict)
     return [_message(said, default_role)] if is_one else None
 
 
 def _without_role(said: Block, default_role: str) -> list[Message] | None:
     """Some leave the role of an answer out."""
-    if isinstance(said.get("parts"), list) and all(isinstance(part, Mapping) for part in said["parts"]):
+    if isinstance(said.get("parts"), list) and all(isinstance(part, dict) for part in said["parts"]):
         return [_message(said, default_role)]
     has_words = "content" in said and not (said.keys() - _WORDS)
     return [_message(said, default_role)] if has_words or "tool_calls" in said else None
@@ -163,7 +163,7 @@ def _message(said: Block, default_role: str) -> Message:
     if isinstance(said.get("refusal"), str) and said["refusal"]:
         parts.append({"type": "refusal", "content": said["refusal"]})
     audio = said.get("audio")
-    if isinstance(audio, Mapping):
+    if isinstance(audio, dict):
         parts += read_block({"type": "audio", **audio, "file_id": audio.get("id")})
     calls = read_calls(first(said, "tool_calls", "toolCalls"))
     told = {call["id"] for call in calls} - {
@@ -186,22 +186,22 @@ def _is_husk(part: Part) -> bool:
 def _content(said: Block, role: str) -> list[Part]:
     content = first(said, "parts", "content", "contents", "text")
     if isinstance(content, list) and "contents" in said:
-        content = [each.get("message_content", each) if isinstance(each, Mapping) else each for each in content]
+        content = [each.get("message_content", each) if isinstance(each, dict) else each for each in content]
     if role == "tool":
         return _tool_content(said, content)
-    if isinstance(content, Mapping) and isinstance(content.get("parts"), list):
+    if isinstance(content, dict) and isinstance(content.get("parts"), list):
         content = content["parts"]
     return read_blocks(content)
 
 
 def _tool_content(said: Block, content: object) -> list[Part]:
     """Blocks that are results themselves; else the whole of it is the result of the call that is named beside."""
-    blocks = read_blocks(content) if isinstance(content, list | Mapping) else []
+    blocks = read_blocks(content) if isinstance(content, list | dict) else []
     if blocks and all(part["type"] == "tool_call_response" for part in blocks):
         return blocks
     id_ = first(said, "tool_call_id", "toolCallId", "tool_use_id", "call_id", "id")
     failed = said.get("status") == "error" or said.get("is_error") is True
-    result = content if isinstance(content, Mapping) and not is_block(content) else response_of(content)
+    result = content if isinstance(content, dict) and not is_block(content) else response_of(content)
     return [tool_call_response(id_, result, name=first(said, "name", "tool_name"), is_error=failed or None)]
 
 

@@ -1,6 +1,6 @@
 """Tools that ran, and the models that asked for them.
 
-[SpanRow] → **tool_calls** → pairing, conversation, routes/spans.py
+[StepRow] → **tool_calls** → pairing, conversation, routes/spans.py
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from backtrail_query.messages.pairing import parts_of
 from backtrail_query.messages.parts import Message
 from backtrail_store.conventions.table import Source, conventions
-from backtrail_store.rows import SpanRow
+from backtrail_store.rows import SpanRow, StepRow
 
 
-def call_id_of(span: SpanRow) -> str | None:
+def call_id_of(span: StepRow | SpanRow) -> str | None:
     """The id that the model gave the call which this span is."""
     for source in conventions().column("tool_call_id").sources:
         said = span.attributes.get(source.attribute)
@@ -24,11 +24,11 @@ def call_id_attributes() -> list[str]:
     return [source.attribute for source in conventions().column("tool_call_id").sources]
 
 
-def _counts(source: Source, span: SpanRow) -> bool:
+def _counts(source: Source, span: StepRow | SpanRow) -> bool:
     return not source.is_bare or source.dialect == span.dialect
 
 
-def tool_spans(spans: Iterable[SpanRow]) -> dict[str, str]:
+def tool_spans(spans: Iterable[StepRow]) -> dict[str, str]:
     """The span that ran each call. Of several it is the outermost, which began first; a tool before what is not one."""
     found: dict[str, str] = {}
     for span in sorted(spans, key=lambda span: (span.step_kind != "tool", span.start_time_unix_nano)):
@@ -37,12 +37,12 @@ def tool_spans(spans: Iterable[SpanRow]) -> dict[str, str]:
     return found
 
 
-def nameless_tools(spans: Iterable[SpanRow]) -> list[SpanRow]:
+def nameless_tools(spans: Iterable[StepRow]) -> list[StepRow]:
     """Tools of which no attribute says the call: LangChain's results may say it."""
     return [span for span in spans if span.step_kind == "tool" and call_id_of(span) is None]
 
 
-def askers(spans: Iterable[SpanRow], tool: SpanRow) -> list[SpanRow]:
+def askers(spans: Iterable[StepRow], tool: SpanRow) -> list[StepRow]:
     """Who may have asked for this tool, the likeliest first: model calls before agents, the latest before it first."""
     before = [
         span

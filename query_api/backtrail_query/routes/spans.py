@@ -46,10 +46,10 @@ def get_messages(trace_id: TraceId, project: Project, reader: Reader, logs: Logs
     Where no model call has messages, agents tell theirs.
     """
     trace = TraceReading(reader, logs, project, trace_id)
-    if not trace.outline and not trace.records:
+    if not trace.steps and not trace.records:
         raise RunNotFound(trace_id)
-    turns = read_turns(trace.said(model_calls(trace.outline)), trace.parents)
-    turns = turns or read_turns(trace.said(agents(trace.outline)), trace.parents)
+    turns = read_turns(trace.said(model_calls(trace.steps)), trace.parents)
+    turns = turns or read_turns(trace.said(agents(trace.steps)), trace.parents)
     told = [message for turn in turns for message in (*turn.new_messages, *turn.output_messages)]
     pair_calls(told, trace.tool_spans(call_ids(told)))
     return json_response({"trace_id": trace_id, "turns": [turn_view(turn) for turn in turns]})

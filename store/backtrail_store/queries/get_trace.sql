@@ -1,6 +1,5 @@
--- All spans of a trace or those of some ids, the newest version of each; bounded by the hours in which its index finds
--- it. An outline has what a tree shows: all attributes of runs and agents only, of other spans their status and those
--- that are asked for, and nothing that is a list.
+-- All spans of a trace or those of some ids, the newest version of each; bounded by the hours in which its index finds it. An outline has
+-- what a tree shows: all attributes of runs and agents only, of other spans their status, and nothing that is a list.
 WITH
   {outline:Bool} AND parent_span_id != '' AND backtrail_kind NOT IN ('run', 'agent') AS bare,
   (SELECT min(start_time) FROM spans WHERE project = {project:String} AND trace_id = {trace_id:String}) AS first,
@@ -72,7 +71,7 @@ SELECT
   dropped_links_count,
   resource_dropped_attributes_count,
   scope_dropped_attributes_count,
-  if(bare, mapFilter((key, value) -> key IN ('backtrail.step.status', 'backtrail.attempt.status', 'backtrail.pending.kind') OR has({kept:Array(String)}, key), attributes), attributes) AS attributes,
+  if(bare, mapFilter((key, value) -> key IN ('backtrail.step.status', 'backtrail.attempt.status', 'backtrail.pending.kind'), attributes), attributes) AS attributes,
   if({outline:Bool}, CAST(map(), 'Map(LowCardinality(String), LowCardinality(String))'), resource) AS resource,
   if({outline:Bool}, CAST(map(), 'Map(LowCardinality(String), LowCardinality(String))'), scope_attributes) AS scope_attributes,
   if({outline:Bool}, [], events) AS events,
