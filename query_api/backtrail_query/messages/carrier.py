@@ -90,6 +90,11 @@ class Carrier:
             if self._counts(source) and (said := _LOOK[source.place](self, source)) is not None:
                 yield said
 
+    def emptied(self, sources: Iterable[Source]) -> Any:
+        """An empty object or list, where nothing says more: a tool may be called with nothing, and find nothing."""
+        said = (parsed_once(self.attributes.get(each.name)) for each in sources if self._counts(each))
+        return next((value for value in said if value in ({}, [])), None)
+
     def _counts(self, source: Source) -> bool:
         """A bare word of no dialect is believed of a step only."""
         if not source.is_bare:

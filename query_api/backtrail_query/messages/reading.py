@@ -77,8 +77,7 @@ class _Reading:
         self._read_finish_reasons()
         found.tool_definitions = self._first("tool_definitions", definitions_of) or []
         if self._carrier.step_kind == "tool":
-            found.tool_arguments = self._first("tool_arguments", arguments_of)
-            found.tool_result, found.tool_call_id = self._first("tool_result", result_of) or (None, None)
+            self._read_tool()
         if self._carrier.step_kind in _RETRIEVERS:
             found.retrieval_query = self._first("retrieval_query", value_of)
             found.retrieval_documents = self._first("retrieval_documents", documents_of) or []
@@ -114,6 +113,15 @@ class _Reading:
         found.system_instructions = said or own
         if said and not own:
             found.input_messages.insert(0, Message("system", said))
+
+    def _read_tool(self) -> None:
+        found, emptied = self._found, self._carrier.emptied
+        found.tool_arguments = self._first("tool_arguments", arguments_of)
+        found.tool_result, found.tool_call_id = self._first("tool_result", result_of) or (None, None)
+        if "tool_arguments" not in found.told_by:
+            found.tool_arguments = emptied(table().fields["tool_arguments"].sources)
+        if "tool_result" not in found.told_by:
+            found.tool_result = emptied(table().fields["tool_result"].sources)
 
     def _read_finish_reasons(self) -> None:
         answers = self._found.output_messages

@@ -5,7 +5,7 @@
 A shape is known by its members. What has none of these shapes is no message.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from backtrail_query.messages.blocks import (
