@@ -5,7 +5,6 @@ reading, conversation → **message_views** → routes/spans.py
 
 from backtrail_query.messages.conversation import Turn
 from backtrail_query.messages.reading import SpanMessages
-from backtrail_query.messages.tool_calls import call_id_of
 from backtrail_query.views import JsonObject, rfc3339
 from backtrail_store.rows import SpanRow
 
@@ -29,7 +28,7 @@ def said_view(span: SpanRow, said: SpanMessages, called_by: str | None) -> JsonO
 def _tool_view(span: SpanRow, said: SpanMessages, called_by: str | None) -> JsonObject:
     return {
         "name": span.tool_name or None,
-        "call_id": call_id_of(span) or said.tool_call_id,
+        "call_id": span.tool_call_id or said.tool_call_id,
         "arguments": said.tool_arguments,
         "result": said.tool_result,
         "called_by": called_by,

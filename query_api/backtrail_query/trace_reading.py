@@ -11,8 +11,6 @@ from backtrail_query.messages.reading import SpanMessages, read_span
 from backtrail_query.messages.tool_calls import (
     askers,
     asks_for,
-    call_id_attributes,
-    call_id_of,
     nameless_tools,
     tool_spans,
 )
@@ -33,7 +31,7 @@ class TraceReading:
 
     @cached_property
     def steps(self) -> list[StepRow]:
-        return self._reader.get_steps(self._project, self._trace_id, kept=call_id_attributes())
+        return self._reader.get_steps(self._project, self._trace_id)
 
     @cached_property
     def parents(self) -> dict[str, str]:
@@ -66,7 +64,7 @@ class TraceReading:
 
     def caller(self, tool: SpanRow, said: SpanMessages) -> str | None:
         """The model call that asked for this tool."""
-        call_id = call_id_of(tool) or said.tool_call_id
+        call_id = tool.tool_call_id or said.tool_call_id
         if call_id is None:
             return None
         calls = self.said(askers(self.steps, tool))

@@ -71,9 +71,9 @@ class TraceReader:
         contents = self._contents(project, trace_id, _wanted(rows), all_of_trace=False)
         return [span_row(row, contents) for row in rows]
 
-    def get_steps(self, project: str, trace_id: str, *, kept: Sequence[str] = ()) -> list[StepRow]:
-        """A trace's spans by start time and span id with who called whom, and these of their attributes."""
-        rows = self._ask("get_steps", project=project, trace_id=trace_id, kept=list(kept)).result_rows
+    def get_steps(self, project: str, trace_id: str) -> list[StepRow]:
+        """A trace's spans by start time and span id, as far as it takes to know who called whom."""
+        rows = self._ask("get_steps", project=project, trace_id=trace_id).result_rows
         return [StepRow(*row) for row in rows]
 
     def get_outline(self, project: str, trace_id: str) -> list[SpanRow]:

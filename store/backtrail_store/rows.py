@@ -122,7 +122,7 @@ class SpanRow:
 
 @dataclass(slots=True)
 class StepRow:
-    """A span as far as it takes to know who called whom; `attributes` are the texts of those that were asked for."""
+    """A span as far as it takes to know who called whom."""
 
     span_id: str
     parent_span_id: str
@@ -132,12 +132,11 @@ class StepRow:
     is_pending: bool
     backtrail_kind: str
     step_kind: str
-    dialect: str
     agent_name: str
     request_model: str
     response_model: str
     error_type: str
-    attributes: dict[str, str]
+    tool_call_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -257,3 +257,26 @@ def test_a_time_range_is_exact_to_the_microsecond(insert: Insert, store: Store) 
 
     assert names(store, RunFilter(start=moment, end=moment + timedelta(microseconds=1))) == ["run-1"]
     assert names(store, RunFilter(end=moment)) == []
+
+
+def test_some_spans_of_a_trace_are_read_with_their_payloads(store: Store, insert: Insert) -> None:
+    payload: Attributes = {"gen_ai.input.messages": '[{"role":"user","content":"hello"}]'}
+    insert(run_span(), *(step_span(f"step {n}", number=n, attributes=payload) for n in (1, 2, 3)))
+
+    wanted = [span_id(3).hex(), span_id(1).hex(), span_id(99).hex()]
+    spans = store.reader.get_spans("default", TRACE_ID.hex(), wanted)
+
+    assert [span.name for span in spans] == ["step 1", "step 3"]
+    assert {span.attributes["gen_ai.input.messages"] for span in spans} == set(payload.values())
+    assert store.reader.get_spans("default", TRACE_ID.hex(), []) == []
+    assert store.reader.get_spans("other", TRACE_ID.hex(), wanted) == []
+
+
+def test_a_traces_steps_say_who_called_whom(store: Store, insert: Insert) -> None:
+    insert(run_span(), step_span("search", attributes={"gen_ai.tool.call.id": "call_1"}))
+
+    run, step = store.reader.get_steps("default", TRACE_ID.hex())
+
+    assert (run.parent_span_id, step.parent_span_id) == ("", run.span_id)
+    assert (step.name, step.step_kind, step.tool_call_id) == ("search", "tool", "call_1")
+    assert store.reader.get_steps("other", TRACE_ID.hex()) == []

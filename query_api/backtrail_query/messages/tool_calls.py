@@ -7,39 +7,21 @@ from collections.abc import Iterable, Sequence
 
 from backtrail_query.messages.pairing import parts_of
 from backtrail_query.messages.parts import Message
-from backtrail_store.conventions.table import Source, conventions
 from backtrail_store.rows import SpanRow, StepRow
-
-
-def call_id_of(span: StepRow | SpanRow) -> str | None:
-    """The id that the model gave the call which this span is."""
-    for source in conventions().column("tool_call_id").sources:
-        said = span.attributes.get(source.attribute)
-        if isinstance(said, str) and said and _counts(source, span):
-            return said
-    return None
-
-
-def call_id_attributes() -> list[str]:
-    return [source.attribute for source in conventions().column("tool_call_id").sources]
-
-
-def _counts(source: Source, span: StepRow | SpanRow) -> bool:
-    return not source.is_bare or source.dialect == span.dialect
 
 
 def tool_spans(spans: Iterable[StepRow]) -> dict[str, str]:
     """The span that ran each call. Of several it is the outermost, which began first; a tool before what is not one."""
     found: dict[str, str] = {}
     for span in sorted(spans, key=lambda span: (span.step_kind != "tool", span.start_time_unix_nano)):
-        if (call_id := call_id_of(span)) is not None:
-            found.setdefault(call_id, span.span_id)
+        if span.tool_call_id:
+            found.setdefault(span.tool_call_id, span.span_id)
     return found
 
 
 def nameless_tools(spans: Iterable[StepRow]) -> list[StepRow]:
     """Tools of which no attribute says the call: LangChain's results may say it."""
-    return [span for span in spans if span.step_kind == "tool" and call_id_of(span) is None]
+    return [span for span in spans if span.step_kind == "tool" and not span.tool_call_id]
 
 
 def askers(spans: Iterable[StepRow], tool: SpanRow) -> list[StepRow]:

@@ -1,4 +1,4 @@
--- All spans of a trace with no more than it takes to know who called whom; of their attributes those that are asked for.
+-- All spans of a trace with no more than it takes to know who called whom.
 WITH
   (SELECT min(start_time) FROM spans WHERE project = {project:String} AND trace_id = {trace_id:String}) AS first,
   (SELECT max(start_time) FROM spans WHERE project = {project:String} AND trace_id = {trace_id:String}) AS last
@@ -11,12 +11,11 @@ SELECT
   is_pending,
   backtrail_kind,
   step_kind,
-  dialect,
   agent_name,
   request_model,
   response_model,
   error_type,
-  mapFilter((key, value) -> has({kept:Array(String)}, key), attributes) AS attributes
+  tool_call_id
 FROM spans FINAL
 WHERE project = {project:String}
   AND trace_id = {trace_id:String}
