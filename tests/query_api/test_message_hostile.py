@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic_core import from_json
 
+from backtrail_query.messages.blocks import TYPED
 from backtrail_query.messages.carrier import Carrier, Happening
 from backtrail_query.messages.families import MOST_ENTRIES, read_family
 from backtrail_query.messages.pairing import pair_calls
+from backtrail_query.messages.parts import is_deeper
 from backtrail_query.messages.reading import read_carrier
 from backtrail_query.messages.table import Source, table
 from backtrail_query.views import json_response
@@ -48,11 +51,20 @@ WORDS = sorted(
     | {"assistant", "tool", "ai", "summary", "reasoning", "tool_call", "document", "blob", "refusal", "audio", "format"}
 )
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(WORDS)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=6),
-    max_leaves=25,
-)
+
+
+def _blocks(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Of a type that is known, and with members that it may not have."""
+    members = st.dictionaries(st.sampled_from(WORDS), inner, max_size=4)
+    return st.builds(lambda kind, said: {"type": kind, **said}, st.sampled_from(sorted(TYPED)), members)
+
+
+def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    maps = st.dictionaries(st.sampled_from(WORDS), inner, max_size=6)
+    return st.lists(inner, max_size=4) | maps | _blocks(inner)
+
+
+VALUES = st.recursive(SCALARS, _nested, max_leaves=25)
 TEXTS = VALUES.map(json.dumps) | st.text(max_size=20) | st.sampled_from(("[" * 10_000, '{"role":' * 10_000))
 SOURCES = [source for field in table().fields.values() for source in field.sources]
 KINDS = ("", "llm", "tool", "agent", "retriever", "reranker", "embedding")
@@ -78,6 +90,39 @@ def carriers(draw: st.DrawFn) -> Carrier:
     return Carrier(
         attributes, happenings, draw(st.sampled_from(("", "logfire", "claude_code"))), draw(st.sampled_from(KINDS))
     )
+
+
+DEEP: Any = 1
+for _ in range(150):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"gen_ai.input.messages": [{"role": "user", "content": [{"type": "hologram", "depth": DEEP}]}]},
+        {"gen_ai.input.messages": [{"role": "user", "parts": [{"type": "blob"}, {"type": "uri"}, {"type": "image"}]}]},
+        {"gen_ai.input.messages": [{"role": "tool", "content": [{"type": "blob", "size": 3}]}]},
+        {"gen_ai.output.messages": [{"role": "assistant", "tool_calls": [{"name": "f", "arguments": DEEP}]}]},
+        {"gen_ai.output.messages": {"messages": DEEP}},
+        {"gen_ai.tool.definitions": [{"name": "f", "parameters": DEEP}]},
+        {"gen_ai.tool.call.arguments": DEEP, "gen_ai.tool.call.result": DEEP},
+        {"retrieval.documents.0.document.content": DEEP, "retrieval.documents.0.document.metadata": DEEP},
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("as_text", [True, False])
+def test_an_answer_is_never_deeper_than_its_readers_go(attributes: dict[str, Any], kind: str, as_text: bool) -> None:
+    given = {key: json.dumps(value) if as_text else value for key, value in attributes.items()}
+
+    said = read_carrier(Carrier(given, [], "", kind))
+    pair_calls(said.messages, {})
+
+    answer = {
+        "messages": [message.as_json() for message in said.messages],
+        "values": [said.tool_arguments, said.tool_result, said.tool_definitions, said.retrieval_documents],
+    }
+    assert not is_deeper(from_json(bytes(json_response(answer).body)), 80)
 
 
 def _paths() -> st.SearchStrategy[str]:

@@ -70,7 +70,8 @@ def is_block(value: object) -> bool:
     """Whether it looks like content, so that a text may be taken for it."""
     if not isinstance(value, dict):
         return False
-    return value.get("type") in TYPED or any(key in value for key in KEYED)
+    kind = value.get("type")
+    return (isinstance(kind, str) and kind in TYPED) or any(key in value for key in KEYED)
 
 
 def read_call(call: Block) -> Part:

@@ -45,15 +45,12 @@ def document(block: Mapping[str, Any]) -> list[Part]:
     return [media(block)]
 
 
-def sources_of(part: Part) -> Iterator[Part]:
-    """The blobs in a part, which a response may hold several of."""
-    if part.get("type") == "blob":
-        yield part
+def blobs_of(part: Part) -> Iterator[Part]:
+    """The part if it is a blob, or those in a tool's result. One that came without bytes has nothing to refer to."""
     response = part.get("response")
-    if isinstance(response, list):
-        for each in response:
-            if isinstance(each, dict) and each.get("type") == "blob" and "size" in each:
-                yield each
+    for each in (part, *(response if isinstance(response, list) else ())):
+        if isinstance(each, dict) and each.get("type") == "blob" and "reference" in each:
+            yield each
 
 
 def _members(block: Mapping[str, Any], levels: int) -> Iterator[tuple[str, Any]]:

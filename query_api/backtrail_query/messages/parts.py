@@ -94,7 +94,9 @@ def tool_call_response(id_: object, response: object, *, name: object = None, is
 def other(block: Mapping[str, Any]) -> Part:
     """A kind of part that we have no word for, as it came."""
     kind = block.get("type")
-    return {**bounded(dict(block)), "type": kind} if isinstance(kind, str) and kind else text(block)
+    if not isinstance(kind, str) or not kind:
+        return text(block)
+    return {key: bounded(value) for key, value in block.items()}
 
 
 def parsed_once(value: Any) -> Any:

@@ -64,11 +64,15 @@ def result_of(said: Said) -> tuple[Any, str | None]:
 
 def definitions_of(said: Said) -> list[dict[str, Any]]:
     """Everybody's tools as `{type, name, description, parameters}`."""
-    return [bounded(tool) for tool in _definitions(said.value, 5)]
+    return [_bounded_members(tool) for tool in _definitions(said.value, 5)]
 
 
 def documents_of(said: Said) -> list[dict[str, Any]]:
-    return [bounded(document) for document in _documents(said.value, 4)]
+    return [_bounded_members(document) for document in _documents(said.value, 4)]
+
+
+def _bounded_members(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: bounded(value) for key, value in said.items()}
 
 
 def texts_of(said: Said) -> list[str]:

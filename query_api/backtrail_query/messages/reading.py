@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from backtrail_query.messages.carrier import NOT_SAID, Carrier, Said, carrier_of, place_blobs
-from backtrail_query.messages.media import sources_of
+from backtrail_query.messages.media import blobs_of
 from backtrail_query.messages.parts import Message, Part
 from backtrail_query.messages.readers import (
     arguments_of,
@@ -90,7 +90,7 @@ class _Reading:
             if said.source.is_generic and self._carrier.step_kind in NOT_SAID:
                 return []
             messages = messages_of(said, direction)
-            place_blobs((blob for each in messages for part in each.parts for blob in sources_of(part)), said.roots)
+            place_blobs((blob for each in messages for part in each.parts for blob in blobs_of(part)), said.roots)
             return messages
 
         return self._first(name, read) or []

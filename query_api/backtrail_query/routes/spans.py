@@ -34,9 +34,11 @@ def get_span(trace_id: TraceId, span_id: SpanId, project: Project, reader: Reade
     trace = TraceReading(reader, logs, project, trace_id)
     pair_calls(said.messages, trace.tool_spans(call_ids(said.messages)))
     called_by = trace.caller(spans[0], said) if spans[0].step_kind == "tool" else None
-    [span] = reader.get_trace_json(project, trace_id, {span_id: json_array(records)}, span_ids=[span_id]).spans
+    told = reader.get_trace_json(project, trace_id, {span_id: json_array(records)}, span_ids=[span_id]).spans
+    if not told:
+        raise SpanNotFound(trace_id, span_id)  # erased in between
     more = to_json(said_view(spans[0], said, called_by), inf_nan_mode="strings").decode()
-    return Response(f"{span[:-1]},{more[1:]}", media_type="application/json")
+    return Response(f"{told[0][:-1]},{more[1:]}", media_type="application/json")
 
 
 @router.get("/{trace_id}/messages", response_model=Conversation)
