@@ -4,7 +4,6 @@ lineage → **bundle_steps** → bundle
 """
 
 from hashlib import sha256
-from math import isfinite
 from typing import TypeAlias
 
 from backtrail import semconv
@@ -13,6 +12,7 @@ from backtrail_query.attempts import AttemptRecord
 from backtrail_query.deltas import write_delta
 from backtrail_query.lineage import Lineage, Recorded
 from backtrail_query.records import integer, payload, text
+from backtrail_query.views import usd
 from backtrail_store.rows import SpanRow
 
 JsonObject: TypeAlias = dict[str, object]
@@ -60,7 +60,7 @@ def write_step(recorded: Recorded, lineage: Lineage) -> JsonObject:
         "idempotency_key": text(step.span, semconv.STEP_IDEMPOTENCY_KEY),
         "code_hash": text(step.span, semconv.STEP_CODE_HASH),
         "tokens": _tokens(source),
-        "cost_usd": _cost_usd(source),
+        "cost_usd": usd(source.cost_usd) if source is not None else None,
         "source": recorded.source and {"run_id": recorded.source_run_id, "span_id": recorded.source_span_id},
     }
 
@@ -82,10 +82,3 @@ def _tokens(source: SpanRow | None) -> int | None:
     if source.input_tokens is None and source.output_tokens is None:
         return integer(source, semconv.STEP_TOKENS)
     return (source.input_tokens or 0) + (source.output_tokens or 0)
-
-
-def _cost_usd(source: SpanRow | None) -> float | None:
-    """A cost somebody reported may be no number; JSON has no word for that, and the client would refuse all of it."""
-    if source is None or source.cost_usd is None or not isfinite(source.cost_usd):
-        return None
-    return source.cost_usd

@@ -20,7 +20,7 @@ from backtrail_query.totals import (
     why_not_counted,
 )
 from backtrail_query.tree import Tree, TreeNode, end_status
-from backtrail_query.views import JsonObject, payload_view, rfc3339, run_view
+from backtrail_query.views import JsonObject, payload_view, rfc3339, run_view, usd
 from backtrail_store.log_rows import LogRow
 from backtrail_store.model_calls import Counting
 from backtrail_store.rows import RunStatus, SpanRow
@@ -40,7 +40,7 @@ def run_with_tree(tree: Tree, status: RunStatus, logs: Sequence[LogRow] = ()) ->
         "error": payload_view(attributes.get(semconv.RUN_ERROR)),
         "agents": _agent_views(tree, calls, is_running=is_running),
         "steps_total": totals.step_count,
-        "totals": totals.as_json(),
+        "totals": _totals_view(totals),
         "records": dict(tree.records),
         "tree": _tree_view(tree, calls, beside, is_running=is_running),
         "logs": [log_note(log) for log in logs if log.span_id not in in_tree],
@@ -71,8 +71,12 @@ def _agent_view(span: SpanRow, totals: Totals, *, is_running: bool) -> JsonObjec
         "duration_ns": span.duration_ns,
         "task_id": span.task_id or None,
         "parent_task_id": span.parent_task_id or None,
-        **totals.as_json(),
+        **_totals_view(totals),
     }
+
+
+def _totals_view(totals: Totals) -> JsonObject:
+    return {**totals.as_json(), "cost_usd": usd(totals.cost_usd)}
 
 
 def _tree_view(tree: Tree, calls: Counting[str], logs: Mapping[str, list[LogRow]], *, is_running: bool) -> JsonObject:
@@ -83,7 +87,8 @@ def _tree_view(tree: Tree, calls: Counting[str], logs: Mapping[str, list[LogRow]
         view["kind"], view["is_orphan"] = node.kind, node.is_orphan
         view["logs"] = [log_note(log) for log in logs.get(node.span.span_id, ())]
         if node.kind in ("run", "agent"):
-            view |= sums.get(node.span.span_id, Usage())._asdict()
+            sum_ = sums.get(node.span.span_id, Usage())
+            view |= {**sum_._asdict(), "cost_usd": usd(sum_.cost_usd)}
         view |= _how_counted(node, calls)
         views[node.span.span_id] = view
     for node in tree.nodes:
@@ -105,7 +110,7 @@ def _node_view(span: SpanRow, *, is_running: bool) -> JsonObject:
         "request_model": span.request_model or None,
         "input_tokens": span.input_tokens,
         "output_tokens": span.output_tokens,
-        "cost_usd": span.cost_usd,
+        "cost_usd": usd(span.cost_usd),
         "replayed": span.replayed,
         "error_type": span.error_type or None,
         "error_message": span.status_message or None,

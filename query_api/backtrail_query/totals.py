@@ -24,7 +24,7 @@ WhyNot: TypeAlias = Literal["same_call_as", "sum_of_calls_below", "answered_from
 class Usage(NamedTuple):
     input_tokens: int | None = None
     output_tokens: int | None = None
-    cost_usd: float | None = None
+    cost_usd: Decimal | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Totals:
     calls_told_again: int = 0
     input_tokens: int | None = None
     output_tokens: int | None = None
-    cost_usd: float | None = None
+    cost_usd: Decimal | None = None
     unpriced_calls: int = 0
     llm_duration_ns: int = 0
     tool_calls: int = 0
@@ -63,7 +63,7 @@ class Totals:
         self.cost_usd = _plus(self.cost_usd, span.cost_usd)
         self.unpriced_calls += span.cost_usd is None
 
-    def as_json(self) -> dict[str, int | float | None]:
+    def as_json(self) -> dict[str, int | Decimal | None]:
         return {name: getattr(self, name) for name in _TOTALS}
 
 

@@ -7,6 +7,7 @@ ourselves costs more than reading them. `models.py` documents the same shapes, a
 """
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 
 from fastapi import Response
@@ -20,6 +21,11 @@ JsonObject = dict[str, object]
 
 def json_response(answer: object) -> Response:
     return Response(to_json(answer, inf_nan_mode="strings"), media_type="application/json")
+
+
+def usd(amount: Decimal | None) -> float | None:
+    """A number of JSON: up to 8192 dollars the shortest text of the nearest double has all twelve decimals."""
+    return None if amount is None else float(amount)
 
 
 def rfc3339(unix_nano: int) -> str:
@@ -63,7 +69,7 @@ def run_view(run: RunRow) -> JsonObject:
         "calls_told_again": run.calls_told_again,
         "input_tokens": run.input_tokens,
         "output_tokens": run.output_tokens,
-        "cost_usd": run.cost_usd,
+        "cost_usd": usd(run.cost_usd),
         "unpriced_calls": run.unpriced_calls,
     }
 

@@ -1,8 +1,8 @@
 """The data: the only place that knows ClickHouse and SQL.
 
 Tables: `otlp_in`, `span_in`, `otlp_logs_in` and `log_in` (doors that keep nothing), `spans` and `logs` (one row a span
-or log record, light columns), `contents` (payload texts), `model_prices` with the dictionary `prices`, `projects`,
-`api_keys`, `schema_migrations`.
+or log record, light columns), `contents` (payload texts), `model_prices` with the dictionary `prices`, `price_rules`,
+`projects`, `api_keys`, `schema_migrations`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -31,9 +31,11 @@ from backtrail_store.log_reader import LogReader
 from backtrail_store.log_rows import LogFilter, LogRow
 from backtrail_store.migrations import check_schema, migrate, print_schema, schema_files
 from backtrail_store.partitions import Partition, drop_project
-from backtrail_store.prices import ModelPrice, learn_prices, seed_prices, write_prices
+from backtrail_store.prices.in_use import CurrentPrice, ModelRow
+from backtrail_store.prices.rates import Period, Prices, PriceSource, Rate
+from backtrail_store.prices.rules import PriceRule, Tier
+from backtrail_store.prices.table import PriceTable
 from backtrail_store.projects import DEFAULT_PROJECT, Project, ProjectTable
-from backtrail_store.questions import ask
 from backtrail_store.reader import TraceReader
 from backtrail_store.renormalisation import Hour, list_hours, renormalise
 from backtrail_store.retention import Keeping, drop_expired, drop_oldest_week
@@ -48,6 +50,7 @@ __all__ = [
     "Batch",
     "BatchRefused",
     "BrokenPart",
+    "CurrentPrice",
     "Erased",
     "EventRow",
     "Hour",
@@ -56,11 +59,17 @@ __all__ = [
     "LogFilter",
     "LogReader",
     "LogRow",
-    "ModelPrice",
+    "ModelRow",
     "NoRoom",
     "NotEmbedded",
     "Partition",
+    "Period",
+    "PriceRule",
+    "PriceSource",
+    "PriceTable",
+    "Prices",
     "Project",
+    "Rate",
     "RunFilter",
     "RunRow",
     "Scope",
@@ -72,6 +81,7 @@ __all__ = [
     "StoreInUse",
     "StoreNotWritable",
     "StoreUnavailable",
+    "Tier",
     "TraceReader",
     "UnknownStoreScheme",
     "abandon_engine",
@@ -98,6 +108,8 @@ class Store:
         self.log_reader = LogReader(self._readers)
         self.projects = ProjectTable(self._readers)  # which do not wait for the insert of a large batch
         self.keys = KeyTable(self._readers)
+        self.prices = PriceTable(self._readers)
+        self.insert_count = 0  # to know whether there may be anything new
 
     @property
     def is_shared(self) -> bool:
@@ -110,8 +122,8 @@ class Store:
             remove_frozen(self._address.folder)
         with self._writers.borrow() as client:
             applied = migrate(client, self._address)
-            seed_prices(client)
-            return applied
+        self.prices.seed()
+        return applied
 
     @contextmanager
     def frozen(self) -> Iterator[list[StoreFile]]:
@@ -132,17 +144,7 @@ class Store:
     def insert(self, batch: Batch) -> None:
         """Returns when the batch is on disk and readable. Raises BatchRefused, or another StoreError for the moment."""
         insert(self._writers, batch)
-
-    def learn_prices(self, *, since_unix_nano: int) -> int:
-        """Prices the models of recent spans that have none, where genai-prices knows them by a pattern."""
-        found = ask(self._readers, "unpriced_models", since=since_unix_nano).result_rows
-        with self._readers.borrow() as client:
-            return learn_prices(client, [(provider, model) for provider, model in found])
-
-    def set_prices(self, prices: list[ModelPrice]) -> None:
-        """Stores the user's own prices (source `user`), which count at once, for the past too."""
-        with self._writers.borrow() as client:
-            write_prices(client, prices)
+        self.insert_count += 1
 
     def list_hours(self, *, since: datetime) -> list[Hour]:
         """In which spans began, and whether their columns are what the present rules make of them."""
@@ -163,6 +165,7 @@ class Store:
     def drop_project(self, project: str) -> None:
         """Everything that is stored of it, as whole partitions. What waits to be stored is not here yet."""
         drop_project(self._readers, project)
+        self.prices.drop_project(project)
 
     def bury(self, project: str, trace_ids: Iterable[str]) -> None:
         """From here on nothing of these traces is stored; see erasure.py. Raises NotEmbedded for a cluster."""

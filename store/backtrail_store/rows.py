@@ -5,6 +5,7 @@ spans, contents → queries/*.sql → reader → **rows** → routes
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 
 AttributeValue = str | int | float | bool | bytes | list["AttributeValue"] | dict[str, "AttributeValue"] | None
@@ -96,7 +97,7 @@ class SpanRow:
     input_audio_tokens: int | None
     output_audio_tokens: int | None
     reported_cost_usd: float | None
-    cost_usd: float | None
+    cost_usd: Decimal | None
     error_type: str
     step_key: str
     seq: int
@@ -175,7 +176,7 @@ class RunRow:
     calls_told_again: int
     input_tokens: int | None
     output_tokens: int | None
-    cost_usd: float | None
+    cost_usd: Decimal | None
     unpriced_calls: int
 
 

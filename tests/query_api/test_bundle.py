@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -82,10 +83,10 @@ def test_a_dict_comes_back_with_its_keys_in_their_order() -> None:
     assert json.dumps(only(found, "a").result) == '{"role": "user", "content": {"z": 1, "a": 2}}'
 
 
-def test_a_cost_that_is_no_number_spoils_no_bundle() -> None:
-    found = bundles(run(), replace(step("a", 1, result="kept"), cost_usd=float("nan")))
+def test_a_cost_is_in_the_bundle_as_the_number_it_is() -> None:
+    found = bundles(run(), replace(step("a", 1, result="kept"), cost_usd=Decimal("0.000000290000")))
 
-    assert (only(found, "a").result, only(found, "a").cost_usd) == ("kept", None)
+    assert (only(found, "a").result, only(found, "a").cost_usd) == ("kept", 0.00000029)
 
 
 def test_the_initial_state_is_whole_when_its_snapshot_was_cut_into_parts() -> None:

@@ -20,15 +20,15 @@ def totals_of(spans: list[SpanRow]) -> Totals:
 def test_tokens_and_cost_of_model_calls_add_up() -> None:
     spans = [
         RUN,
-        llm("one", input_tokens=100, output_tokens=10, cost_usd=0.5, duration_ns=7),
-        llm("two", input_tokens=1, output_tokens=2, cost_usd=0.25, duration_ns=5),
+        llm("one", input_tokens=100, output_tokens=10, cost_usd=Decimal("0.5"), duration_ns=7),
+        llm("two", input_tokens=1, output_tokens=2, cost_usd=Decimal("0.25"), duration_ns=5),
         span("lookup", "run", step_kind="tool", duration_ns=3),
     ]
 
     totals = totals_of(spans)
 
     assert (totals.llm_calls, totals.input_tokens, totals.output_tokens) == (2, 101, 12)
-    assert (totals.cost_usd, totals.unpriced_calls) == (0.75, 0)
+    assert (totals.cost_usd, totals.unpriced_calls) == (Decimal("0.75"), 0)
     assert (totals.llm_duration_ns, totals.tool_calls, totals.tool_duration_ns) == (12, 1, 3)
     assert totals.step_count == 3
 
@@ -97,13 +97,13 @@ def test_what_backtrail_says_of_a_span_goes_before_what_it_looks_like(kind: str)
 def test_an_agent_that_repeats_the_sum_of_its_calls_counts_nothing() -> None:
     spans = [
         RUN,
-        span("agent", "run", "agent", operation_name="invoke_agent", input_tokens=100, cost_usd=9.0),
-        llm("chat", "agent", input_tokens=100, cost_usd=1.0),
+        span("agent", "run", "agent", operation_name="invoke_agent", input_tokens=100, cost_usd=Decimal("9.0")),
+        llm("chat", "agent", input_tokens=100, cost_usd=Decimal("1.0")),
     ]
 
     totals = totals_of(spans)
 
-    assert (totals.llm_calls, totals.input_tokens, totals.cost_usd) == (1, 100, 1.0)
+    assert (totals.llm_calls, totals.input_tokens, totals.cost_usd) == (1, 100, Decimal(1))
 
 
 def test_an_agent_of_whose_calls_nothing_is_known_speaks_for_itself() -> None:
@@ -177,8 +177,8 @@ def test_of_nested_spans_of_one_call_the_innermost_with_usage_counts() -> None:
 def test_replayed_steps_and_open_calls_count_nothing() -> None:
     spans = [
         RUN,
-        llm("served", replayed=True, input_tokens=5, cost_usd=1.0),
-        llm("open", is_pending=True, input_tokens=5, cost_usd=1.0),
+        llm("served", replayed=True, input_tokens=5, cost_usd=Decimal("1.0")),
+        llm("open", is_pending=True, input_tokens=5, cost_usd=Decimal("1.0")),
     ]
 
     totals = totals_of(spans)
@@ -197,9 +197,9 @@ def test_agents_leave_out_what_they_delegated_and_the_tree_includes_it() -> None
     spans = [
         RUN,
         span("planner", "run", "agent"),
-        llm("plan", "planner", input_tokens=1, cost_usd=1.0),
+        llm("plan", "planner", input_tokens=1, cost_usd=Decimal("1.0")),
         span("writer", "planner", "agent"),
-        llm("write", "writer", input_tokens=10, cost_usd=2.0),
+        llm("write", "writer", input_tokens=10, cost_usd=Decimal("2.0")),
     ]
 
     tree = build_tree(spans)
@@ -208,4 +208,4 @@ def test_agents_leave_out_what_they_delegated_and_the_tree_includes_it() -> None
     below = sum_below(tree, calls)
     agents = {name: totals.input_tokens for name, totals in sum_agents(tree, calls).items()}
     assert agents == {"run": None, "planner": 1, "writer": 10}
-    assert below["planner"] == below["run"] == Usage(11, None, 3.0)
+    assert below["planner"] == below["run"] == Usage(11, None, Decimal(3))

@@ -12,7 +12,7 @@ from backtrail_store.migrations import Schema, statements
 
 DSN = "clickhouse://u:geheim@h/trail?cluster=main"
 SPLIT = {"spans", "contents", "logs"}
-SHARED = {"erased", "model_prices", "projects", "renormalised", "api_keys", "schema_migrations"}
+SHARED = {"erased", "model_prices", "price_rules", "projects", "renormalised", "api_keys", "schema_migrations"}
 
 
 def rendered(dsn: str = DSN) -> list[str]:
@@ -78,7 +78,7 @@ def test_every_node_has_the_doors_and_the_views_behind_them() -> None:
 def test_what_runs_on_other_nodes_names_the_database_it_means() -> None:
     script = "\n".join(rendered())
 
-    assert "dictGet('trail.prices'" in script
+    assert "dictGetOrDefault('trail.prices'" in script
     assert not re.search(r"dict\w+\('prices'", script)
     assert "LIFETIME(MIN 30 MAX 60)" in made("DICTIONARY")["prices"]
 

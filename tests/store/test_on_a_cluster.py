@@ -1,6 +1,7 @@
 """The schema of a cluster at work: a real engine behind real Distributed tables, in a process of its own."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_questions_may_be_asked_of_several_shards(store: Store) -> None:
 
     runs = store.reader.find_runs("default", RunFilter())
     assert {run.run_id for run in runs} == {TRACE_ID.hex()}
-    assert runs[0].cost_usd == pytest.approx(0.00015)
+    assert runs[0].cost_usd == Decimal("0.00015")
     for run_filter in (
         RunFilter(kind="run"),
         RunFilter(kind="any"),
@@ -65,7 +66,7 @@ def test_questions_may_be_asked_of_several_shards(store: Store) -> None:
     ):
         store.reader.find_runs("default", run_filter)
     assert len(store.reader.get_trace_json("default", TRACE_ID.hex())) == 2
-    store.learn_prices(since_unix_nano=0)
+    store.prices.learn(since_unix_nano=0)
 
 
 def test_the_engine_makes_the_replicated_tables_and_a_replica_that_takes_no_rows_is_named(server: str) -> None:
