@@ -9,7 +9,7 @@ store, and the receivers before all of them.
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, closing, nullcontext
 from functools import partial
 from importlib.metadata import version
 
@@ -37,6 +37,7 @@ from backtrail_server.folder import keep_temporary_files_in, owned_folder
 from backtrail_server.front import router as front_router
 from backtrail_server.memory import giving_memory_back
 from backtrail_server.open_files import allow_connections
+from backtrail_server.price_file import price_file, prices_of
 from backtrail_server.pricing import learning_prices
 from backtrail_server.probes import probes_of, store_probe
 from backtrail_server.readiness import Readiness
@@ -77,12 +78,17 @@ def create_receiving_app(settings: Settings, tls: Tls | None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        prices = price_file(settings.prices)
         with owned_folder(settings.data) as folder:
             keep_temporary_files_in(folder)
             async with grpc_receiver(app, settings, tls) as grpc, opened_parts(app, settings) as admission:
                 check_exposure(settings.host, app.state.keyring)
                 app.state.grpc_port = grpc.port
-                async with giving_memory_back(admission.ledger), grpc.serving(admission):
+                async with (
+                    prices_of(prices, app.state.store),
+                    giving_memory_back(admission.ledger),
+                    grpc.serving(admission),
+                ):
                     yield
 
     return app_living(lifespan, settings, receives=True, answers=settings.only != "ingest")
@@ -106,8 +112,9 @@ def create_guest_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        prices = price_file(settings.prices)
         with owned_folder(settings.data):
-            async with opened_parts(app, settings):
+            async with opened_parts(app, settings), prices.kept(app.state.store) if prices else nullcontext():
                 yield
 
     return app_living(lifespan, settings, receives=True, answers=True)

@@ -15,12 +15,23 @@ from pydantic import ValidationError
 
 from backtrail_ingest.errors import InboxUnusable
 from backtrail_ingest.receivers.ports import PortInUse
-from backtrail_server.commands import backup, check, keys, migrate, projects, quarantine, renormalise, restore, serve
+from backtrail_server.commands import (
+    backup,
+    check,
+    keys,
+    migrate,
+    prices,
+    projects,
+    quarantine,
+    renormalise,
+    restore,
+    serve,
+)
 from backtrail_server.errors import CannotStart, CommandFailed
 from backtrail_server.settings import Settings, describe, unknown_variables
 from backtrail_store.errors import StoreError
 
-COMMANDS = (serve, migrate, renormalise, check, projects, keys, quarantine, backup, restore)
+COMMANDS = (serve, migrate, renormalise, check, projects, keys, prices, quarantine, backup, restore)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

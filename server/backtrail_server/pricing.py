@@ -1,6 +1,6 @@
-"""While the server runs, models that spans name and no price covers are looked up in genai-prices.
+"""While the server runs, names of models that spans bring are looked up: in genai-prices, and in what users said.
 
-app → beside → **pricing** → store.learn_prices → model_prices
+app → beside → **pricing** → store.prices → model_prices
 """
 
 import logging
@@ -12,9 +12,8 @@ from backtrail_store import Store, StoreError
 
 logger = logging.getLogger(__name__)
 
-PAUSE_SECONDS = 15
+PAUSE_SECONDS = 3
 SECOND = 1_000_000_000
-FIRST_LOOK_BACK = 3600 * SECOND
 OVERLAP = 5 * SECOND  # received before the last look, readable after it
 
 
@@ -23,16 +22,20 @@ def learning_prices(store: Store) -> AbstractAsyncContextManager[None]:
 
 
 class Lookup:
-    """Each look begins where the last one that went well has ended."""
+    """Each look begins where the last one that went well has ended, the first one at the beginning. Where only this
+    process inserts, there is nothing to look for until it has."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._since = time.time_ns() - FIRST_LOOK_BACK
+        self._since = 0
+        self._looked_at = -1
 
     def look(self) -> None:
-        now = time.time_ns()
+        now, inserts = time.time_ns(), self._store.insert_count
+        if inserts == self._looked_at and not self._store.is_shared:
+            return
         try:
-            self._store.learn_prices(since_unix_nano=self._since)
-            self._since = now - OVERLAP
+            self._store.prices.learn(since_unix_nano=self._since)
+            self._since, self._looked_at = now - OVERLAP, inserts
         except StoreError as error:
             logger.warning("prices could not be looked up: %s", error)

@@ -103,6 +103,10 @@ class Settings(BaseSettings):
         "the SDK gives one every 30.",
     )
 
+    prices: str = Field(
+        default="",
+        description="YAML file with prices of your own, read again when it changes; docs/cost.md shows one.",
+    )
     key: SecretStr = Field(
         default=SecretStr(""),
         description="A key that is good for everything in the project `default`, as long as the server runs with it; "

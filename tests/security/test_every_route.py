@@ -26,6 +26,8 @@ READ_ONE = (401, 401, 404, 403, None, 403, 403)
 ADMIN = (401, 401, None, 403, 403, None, 403)
 ADMIN_ONE = (401, 401, 404, 403, 403, None, 403)
 MANAGE = (401, 401, 404, 403, 403, None, None)
+MANAGE_OWN = (401, 401, None, 403, 403, None, None)
+MANAGE_NONE = (401, 401, 404, 403, 403, 404, 404)
 SERVER = (401, 401, 403, 403, 403, 403, None)
 SERVER_ONE = (401, 401, 403, 403, 403, 403, 404)
 
@@ -62,6 +64,10 @@ ROUTES: dict[tuple[str, str], tuple[tuple[int | None, ...], dict[str, Any]]] = {
     ("GET", "/api/v1/traces/{trace_id}/messages"): (READ_ONE, {}),
     ("GET", "/api/v1/traces/{trace_id}/spans/{span_id}"): (READ_ONE, {}),
     ("GET", "/api/v1/logs"): (READ, {}),
+    ("GET", "/api/v1/models"): (READ, {}),
+    ("GET", "/api/v1/prices"): (MANAGE_OWN, {}),
+    ("PUT", "/api/v1/prices"): (MANAGE_OWN, {"json": {"prices": [{"model": "lama", "input": 1, "output": 2}]}}),
+    ("DELETE", "/api/v1/prices"): (MANAGE_NONE, {"params": {"model": "nobodys"}}),
     ("GET", "/api/v1/projects"): (SERVER, {}),
     ("POST", "/api/v1/projects"): (SERVER, {"json": {"name": "another"}}),
     ("PATCH", "/api/v1/projects/{project}"): (MANAGE, {"json": {}}),

@@ -36,6 +36,7 @@ QUESTIONS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", f"/api/v1/runs/{RUN_ID}/replay-bundle", {"json": {}}),
     ("GET", f"/api/v1/runs/{RUN_ID}/otlp", {}),
     ("GET", f"/api/v1/traces/{RUN_ID}", {}),
+    ("GET", "/api/v1/models", {}),
     ("GET", "/api/v1/logs", {}),
     ("GET", "/api/v1/logs", {"params": {"trace_id": RUN_ID}}),
 ]
@@ -163,7 +164,7 @@ def test_t30_every_route_that_reads_is_among_the_questions() -> None:
     assert asked == {route.found.what for route in routes.known if route.found.access == "read"}
 
 
-SERVERS_OWN = {"unpriced_models"}  # asks which public prices to look up, and answers nobody
+SERVERS_OWN = {"names_in_spans"}  # asks which public prices to look up, and answers nobody
 
 
 @pytest.mark.parametrize("query", sorted(QUERIES.keys() - SERVERS_OWN))

@@ -7,13 +7,13 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from backtrail_ingest.errors import Overloaded
 from backtrail_query.errors import RETRY_AFTER_SECONDS, problem
-from backtrail_server.admin import backup, check, erasure, keys, projects, quarantine, renormalisation
+from backtrail_server.admin import backup, check, erasure, keys, prices, projects, quarantine, renormalisation
 
 
 def create_router() -> APIRouter:
     """All administrative endpoints, which find the parts they need in the app's state."""
     router = APIRouter()
-    for part in (check, projects, keys, quarantine, backup, erasure, renormalisation):
+    for part in (check, projects, keys, prices, quarantine, backup, erasure, renormalisation):
         router.include_router(part.router)
     return router
 

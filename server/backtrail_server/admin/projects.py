@@ -14,6 +14,7 @@ from backtrail_query.models import Problem
 from backtrail_server.admin.audit import record
 from backtrail_server.admin.moments import moment
 from backtrail_server.auth.grant import Grant
+from backtrail_server.given_prices import ProjectName
 from backtrail_server.removal import ProjectRemoval
 from backtrail_store import DEFAULT_PROJECT, Project, Store
 
@@ -24,14 +25,6 @@ router = APIRouter(
 )
 
 MOST_DAYS = 36_500
-
-ProjectName = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$",
-        description="1 to 63 letters, digits, points, hyphens and underscores",
-    ),
-]
 
 
 class ProjectNotFound(NotFound):

@@ -8,7 +8,7 @@ from argparse import Namespace
 from backtrail_server.flags import Commands, add_command
 from backtrail_server.settings import Settings
 
-SERVE_FLAGS = ("host", "port", "grpc_port", "data", "store", "cluster", "only")
+SERVE_FLAGS = ("host", "port", "grpc_port", "data", "store", "cluster", "only", "prices")
 
 
 def add_to(commands: Commands) -> None:
