@@ -107,7 +107,7 @@ def test_every_sql_file_opens_with_a_comment() -> None:
 
 
 def test_every_query_is_used() -> None:
-    code = "\n".join(path.read_text() for path in ROOT.glob("store/backtrail_store/*.py"))
+    code = "\n".join(path.read_text() for path in ROOT.glob("store/backtrail_store/**/*.py"))
 
     queries = [path.stem for path in ROOT.glob("store/backtrail_store/queries/*.sql")]
     assert [query for query in queries if f'"{query}"' not in code] == []

@@ -12,13 +12,14 @@ GET  /api/v1/traces/{trace_id}            every span with every attribute and it
 GET  /api/v1/traces/{trace_id}/messages   the conversation: what each model call was given and answered
 GET  /api/v1/traces/{trace_id}/spans/{span_id}  one span with its messages
 GET  /api/v1/logs                         log records, newest first, filters, cursor
+GET  /api/v1/models                       models in use: tokens, cost, price, and what waits for one
 GET  /healthz  /metrics
 """
 
 from fastapi import APIRouter, Depends
 
 from backtrail_query.params import settle
-from backtrail_query.routes import health, logs, otlp, replay, runs, spans, state, traces
+from backtrail_query.routes import health, logs, models, otlp, replay, runs, spans, state, traces
 
 __all__ = ["create_router"]
 
@@ -26,7 +27,7 @@ __all__ = ["create_router"]
 def create_router() -> APIRouter:
     """All endpoints above; the app keeps `store` and `registry` in its state and installs `errors`."""
     router = APIRouter()
-    for part in (runs, traces, spans, logs, otlp, state, replay):
+    for part in (runs, traces, spans, logs, models, otlp, state, replay):
         router.include_router(part.router, dependencies=[Depends(settle)])
     router.include_router(health.router)
     return router

@@ -203,6 +203,26 @@ class LogView(View):
     resource_dropped_attributes_count: int
 
 
+Usd = Annotated[float | None, Field(description="US dollars, exact to twelve decimals; null is unknown, not nothing")]
+
+
+class CostView(View):
+    """What a call cost, in parts that add up to the total; docs/cost.md says how it is reckoned."""
+
+    input: Annotated[Usd, Field(description="of input that was not cached")]
+    cache_read: Usd
+    cache_write: Usd
+    output: Annotated[Usd, Field(description="of output without reasoning")]
+    reasoning: Usd
+    request: Annotated[Usd, Field(description="what is paid for the request itself")]
+    total: Usd
+    computed: Annotated[Usd, Field(description="by the tokens and their price, also where a cost was reported")]
+    source: Annotated[
+        Literal["reported", "user", "genai-prices"] | None,
+        Field(description="the sender, a price that a user gave, or the package's; null where nobody knows"),
+    ]
+
+
 class SpanView(View):
     span_id: str
     parent_span_id: str | None
@@ -262,6 +282,7 @@ class SpanView(View):
     output_audio_tokens: int | None
     reported_cost_usd: float | None
     cost_usd: float | None
+    cost: CostView
     error_type: str | None
     step_key: str | None
     seq: int

@@ -12,6 +12,7 @@ from fastapi import Depends, Path, Query, Request
 
 from backtrail_query.errors import BadParameter
 from backtrail_store.log_reader import LogReader
+from backtrail_store.prices.table import PriceTable
 from backtrail_store.reader import TraceReader
 
 MAX_RUNS_PER_PAGE = 1000
@@ -156,6 +157,11 @@ def settle(request: Request) -> None:
         request.app.state.settle(request.state.project, min(int(asked["seconds"]), MAX_WAIT_SECONDS))
 
 
+def _prices(request: Request) -> PriceTable:
+    prices: PriceTable = request.app.state.store.prices
+    return prices
+
+
 def _reader(request: Request) -> TraceReader:
     reader: TraceReader = request.app.state.store.reader
     return reader
@@ -170,6 +176,7 @@ Limit = Annotated[int, Query(ge=1, le=MAX_RUNS_PER_PAGE, description="most on a 
 Project = Annotated[str, Depends(_project)]
 Reader = Annotated[TraceReader, Depends(_reader)]
 Logs = Annotated[LogReader, Depends(_logs)]
+Prices = Annotated[PriceTable, Depends(_prices)]
 LogCursor = Annotated[tuple[int, int] | None, Depends(_log_cursor)]
 TraceFilter = Annotated[str | None, Depends(_trace_filter)]
 SpanId = Annotated[str, Depends(_span_id)]

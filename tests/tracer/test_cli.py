@@ -13,6 +13,7 @@ from rich.console import Console
 
 from backtrail import cli
 from backtrail._reading import answers as _answers
+from backtrail._reading import models as _models
 from backtrail._reading import render as _render
 from backtrail._reading.answers import Node, RunStatus
 from tests.query_api.recorded import GAP_ID, RUN_ID
@@ -286,6 +287,23 @@ def test_state_that_other_processes_of_the_run_set_is_theirs() -> None:
 
     titles = [line for line in lines(captured.get())[1:] if line and not line.startswith(" ")]
     assert titles == ["run", "run in process 304c53bc", "agent writer in process 304c53bc"]
+
+
+def test_models_are_a_table_with_what_waits_for_a_price_marked(
+    backtrail: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = backtrail("models")
+
+    header, line = lines(out)
+    assert code == 0
+    assert header.split("  ")[0] == "model"
+    assert line.startswith("gpt-4o-mini  openai")
+    assert "1.0M → 0  $0.1500  $0.15 → $0.60  genai-prices" in line
+    assert lines(backtrail("models", "--start", "2099-01-01T00:00:00Z")[1]) == ["No model was used."]
+
+    unknown = _answers.Model(span_count=3, usage_count=2, waiting_count=2, last_time=datetime.now(UTC), provider="home")
+    Console(width=100).print(_models.model_table([unknown]))
+    assert lines(capsys.readouterr().out)[1].split("  ")[0] == "no name"
 
 
 @pytest.mark.parametrize(

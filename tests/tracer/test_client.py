@@ -50,6 +50,22 @@ def test_a_trace_has_every_span_with_its_attributes(client: Client) -> None:
     assert spans[ROOT_ID.hex()].attributes["backtrail.run.seq_max"] == 8
 
 
+def test_models_say_what_they_cost_and_by_which_price(client: Client) -> None:
+    [model] = client.models()
+
+    assert (model.provider, model.model, model.waiting_count) == ("openai", "gpt-4o-mini", 0)
+    assert model.cost_usd == 0.15
+    assert model.price is not None
+    assert (model.price.source, model.price.input) == ("genai-prices", 0.15)
+    assert client.models(start="2099-01-01T00:00:00Z") == []
+
+
+def test_a_span_says_what_it_cost_in_parts(client: Client) -> None:
+    [cost] = [span.cost for span in client.trace(RUN_ID).spans if span.cost_usd is not None]
+
+    assert (cost.input, cost.output, cost.total, cost.source) == (0.15, 0, 0.15, "genai-prices")
+
+
 def test_state_and_checkpoints_are_told(client: Client) -> None:
     assert [one.name for one in client.list_checkpoints(RUN_ID)] == [None, "planned"]
     assert client.get_state(RUN_ID, at="failure").values == {"run": {"budget": 10, "plan": ["search", "pay"]}}

@@ -1,4 +1,4 @@
-"""backtrail runs · show · state · replay · export · import: the query API at a terminal.
+"""backtrail runs · show · state · models · replay · export · import: the query API at a terminal.
 
     shell → **cli** → client → (HTTP) → query API
 
@@ -112,6 +112,14 @@ def _names(run: Run) -> dict[str, str]:
     return names
 
 
+def show_models(client: Client, arguments: argparse.Namespace) -> None:
+    models = client.models(start=arguments.start, end=arguments.end)
+    if arguments.json:
+        _print_json({"models": models})
+        return
+    _print(_render("models").model_table(models))
+
+
 def replay_run(client: Client, arguments: argparse.Namespace) -> None:
     function = _load(arguments.app)
     run_id = _find_run(client, arguments.run)
@@ -204,6 +212,9 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--messages", action="store_true", help="the conversation: what its models were told and said")
     show.add_argument("-v", "--verbose", action="store_true", help="each log record with what it says")
     state = add("state", show_state, "show what a run knew at a point")
+    models = add("models", show_models, "list the models that were used, what they cost, and which wait for a price")
+    for side, help_ in (("start", "only calls begun at or after this time"), ("end", "only calls begun before")):
+        models.add_argument(f"--{side}", metavar="TIME", help=f"{help_}: 2026-01-31T12:00:00Z, or unix time")
     replay = add("replay", replay_run, "run it again from where it broke; finished steps answer from the record")
     for subparser in (show, state, replay):
         subparser.add_argument("run", metavar="RUN", help="run id, or its first digits")

@@ -27,6 +27,8 @@ from backtrail._reading.answers import (
     CheckpointList,
     Conversation,
     LogPage,
+    Model,
+    ModelList,
     OtlpForm,
     Run,
     RunPage,
@@ -176,6 +178,10 @@ class Client(Replaying):
             "cursor": cursor,
         }
         return self._get(LogPage, "/api/v1/logs", filters)
+
+    def models(self, *, start: str | None = None, end: str | None = None) -> list[Model]:
+        """Each model that was used in this time, and what it cost; those that wait for a price come first."""
+        return self._get(ModelList, "/api/v1/models", {"start": start, "end": end}).models
 
     def list_checkpoints(self, run_id: str) -> list[Checkpoint]:
         """The points of a run that can be gone back to, in order."""

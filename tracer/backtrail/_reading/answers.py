@@ -5,7 +5,7 @@
 Values (`input`, `result`, `state.values`) are in the codec's encoding: plain JSON, tagged where JSON has no word.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
@@ -147,6 +147,23 @@ class Status(Answer):
     message: str
 
 
+class Cost(Answer):
+    """What a call cost, in parts that add up to the total, and who said so.
+
+    A reported total has no parts; `computed` is what its tokens cost by the price list.
+    """
+
+    input: float | None = None
+    cache_read: float | None = None
+    cache_write: float | None = None
+    output: float | None = None
+    reasoning: float | None = None
+    request: float | None = None
+    total: float | None = None
+    computed: float | None = None
+    source: Literal["reported", "user", "genai-prices"] | None = None
+
+
 class Span(Answer):
     """One span as it was sent, every attribute in its own type.
 
@@ -168,12 +185,59 @@ class Span(Answer):
     events: list[dict[str, Any]]
     links: list[dict[str, Any]]
     logs: list[LogRecord] = []
+    cost_usd: float | None = None
+    cost: Cost = Cost()
 
 
 class Trace(Answer):
     trace_id: str
     spans: list[Span]
     logs: list[LogRecord] = []
+
+
+class ModelTier(Answer):
+    """What all tokens of a call with more input tokens than `above` cost."""
+
+    above: int
+    input: float
+    output: float
+    cache_read: float
+    cache_write: float
+    reasoning: float
+
+
+class ModelPrice(Answer):
+    """US dollars for a million tokens, and for a request, now; `origin` is your pattern, or the package's version."""
+
+    source: Literal["user", "genai-prices"]
+    origin: str
+    valid_from: date | None = None
+    input: float
+    output: float
+    cache_read: float
+    cache_write: float
+    reasoning: float
+    request: float = 0
+    tiers: list[ModelTier] = []
+
+
+class Model(Answer):
+    """What was used of a model. `waiting_count` is of calls with usage whose price nobody knows."""
+
+    provider: str | None = None
+    model: str | None = None
+    span_count: int
+    usage_count: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    waiting_count: int
+    last_time: datetime
+    price: ModelPrice | None = None
+
+
+class ModelList(Answer):
+    models: list[Model]
 
 
 class Part(BaseModel):
