@@ -171,9 +171,13 @@ async def test_streamed_answers_are_served_as_the_clients_own_streams(
     @backtrail.run
     async def handle(ctx: RunContext) -> None:
         log.run_id = ctx.run.run_id
-        chat = await openai.chat.completions.create(model="m", messages=HELLO, stream=True)
+        chat = await openai.chat.completions.create(
+            model="m", messages=HELLO, stream=True, stream_options={"include_usage": True}
+        )
         said: list[Any] = [type(chat), [chunk async for chunk in chat]]
-        async with openai.chat.completions.stream(model="s", messages=HELLO) as helped:
+        async with openai.chat.completions.stream(
+            model="s", messages=HELLO, stream_options={"include_usage": True}
+        ) as helped:
             said.append([event.type async for event in helped])
             said.append((await helped.get_final_completion()).choices[0].message.content)
         async with await openai.chat.completions.create(model="early", messages=HELLO, stream=True) as early:
