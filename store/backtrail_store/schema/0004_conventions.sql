@@ -29,7 +29,7 @@ CREATE OR REPLACE FUNCTION backtrail_scope_dialect AS (scope) -> multiIf(
   startsWith(scope, 'openinference.') OR startsWith(scope, '@arizeai/openinference-'), 'openinference',
   scope = 'gcp.vertex.agent', 'adk',
   scope = 'pydantic-ai' OR startsWith(scope, 'logfire'), 'logfire',
-  scope = 'traceloop.tracer', 'openllmetry',
+  scope = 'traceloop.tracer' OR startsWith(scope, 'opentelemetry.instrumentation.openai.v') OR scope = 'opentelemetry.instrumentation.anthropic' OR scope = 'opentelemetry.instrumentation.langchain' OR scope = 'opentelemetry.instrumentation.openai_agents', 'openllmetry',
   scope = 'genkit-tracer', 'genkit',
   scope = 'livekit-agents', 'livekit',
   scope = '@flue/opentelemetry', 'flue',
