@@ -40,7 +40,7 @@ CREATE OR REPLACE FUNCTION backtrail_scope_dialect AS (scope) -> multiIf(
 -- as the provider, nor a bare word in another scope than that of the dialect that uses it.
 CREATE OR REPLACE FUNCTION backtrail_answers AS (rank, text, scope_dialect) -> rank > 3 AND text != ''
   AND (bitAnd(rank, 3) = 0
-    OR bitAnd(rank, 3) = 2 AND NOT has(['langchain', 'crewai', 'gcp.vertex.agent'], text)
+    OR bitAnd(rank, 3) = 2 AND NOT has(['langchain', 'langgraph', 'crewai', 'gcp.vertex.agent'], text)
     OR bitAnd(rank, 3) = 1 AND scope_dialect = backtrail_dialect_name(backtrail_dialect_of(rank)));
 
 -- The members of the objects among these attributes, as attributes with dotted names, three levels deep. Python's way
