@@ -3,9 +3,10 @@
     client → (HTTP) → **Provider** → protocols/
 
 The answer calls the first tool it is offered, once, and repeats the last thing that was said. `refusals` are statuses
-for the next requests, `requests` the paths asked for so far.
+for the next requests, `requests` the paths asked for so far. Each answer has an id of its own, as long as a real one.
 """
 
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ class Provider(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests: list[str] = []
         self.refusals: list[int] = []
+        self.numbers = itertools.count(1)
 
     @property
     def url(self) -> str:
@@ -42,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.refusals:
             status = self.server.refusals.pop(0)
             return self.answer(status, {"error": {"message": "slow down", "type": "rate_limit", "code": "busy"}})
-        answer = ANSWERS[path](body, len(self.server.requests))
+        answer = ANSWERS[path](body, next(self.server.numbers))
         if body.get("stream"):
             return self.stream(PIECES[path](answer, body))
         return self.answer(200, answer)

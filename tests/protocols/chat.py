@@ -24,7 +24,7 @@ def chat_completion(body: Body, number: int) -> Body:
     said = say(text_of(last["content"]), tools, as_json=as_json, answers_a_tool=last["role"] == "tool")
     message, reason = message_of(said, number)
     return {
-        "id": f"chatcmpl-{number}",
+        "id": f"chatcmpl-{number:029}",
         "object": "chat.completion",
         "created": 1_700_000_000,
         "model": dated(body["model"]),

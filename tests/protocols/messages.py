@@ -30,7 +30,7 @@ CUMULATIVE = {
 def message(body: Body, number: int) -> Body:
     blocks = [*thinking_in(body), block_of(body, number)]
     return {
-        "id": f"msg-{number}",
+        "id": f"msg_{number:024}",
         "type": "message",
         "role": "assistant",
         "model": dated(body["model"]),

@@ -18,7 +18,7 @@ USAGE: Body = {
 
 def response(body: Body, number: int) -> Body:
     return {
-        "id": f"resp-{number}",
+        "id": f"resp_{number:050}",
         "object": "response",
         "created_at": 1_700_000_000,
         "status": "completed",
@@ -69,7 +69,11 @@ def response_events(answer: Body, body: Body) -> list[Body]:
 
 def item_events(item: Body, index: int) -> list[Body]:
     parts = {"message": text_events, "function_call": argument_events, "reasoning": summary_events}[item["type"]](item)
-    empty = {"message": {"content": []}, "function_call": {"arguments": ""}, "reasoning": {"summary": []}}
+    empty: dict[str, Body] = {
+        "message": {"content": []},
+        "function_call": {"arguments": ""},
+        "reasoning": {"summary": []},
+    }
     added = {"type": "response.output_item.added", "item": {**item, **empty[item["type"]], "status": "in_progress"}}
     done = {"type": "response.output_item.done", "item": item}
     where = {"item_id": item["id"]}

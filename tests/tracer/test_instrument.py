@@ -47,7 +47,7 @@ def test_a_call_says_what_it_asked_what_it_got_and_what_that_used(client: OpenAI
         semconv.GEN_AI_PROVIDER_NAME: "openai",
         semconv.GEN_AI_REQUEST_MODEL: "gpt-4o-mini",
         semconv.GEN_AI_RESPONSE_MODEL: "gpt-4o-mini-2026",
-        semconv.GEN_AI_RESPONSE_ID: "chatcmpl-1",
+        semconv.GEN_AI_RESPONSE_ID: f"chatcmpl-{1:029}",
         semconv.GEN_AI_RESPONSE_FINISH_REASONS: ["stop"],
         semconv.GEN_AI_USAGE_INPUT_TOKENS: 100,
         semconv.GEN_AI_USAGE_OUTPUT_TOKENS: 20,
