@@ -1,0 +1,11 @@
+"""OpenLLMetry's instrumentor of LangChain and LangGraph."""
+
+from opentelemetry.instrumentation.langchain import LangchainInstrumentor
+
+from tests.instrumentations.programs import langgraph_calls
+from tests.instrumentations.programs.exporting import perform, stock_tracers
+
+if __name__ == "__main__":
+    tracers = stock_tracers()
+    LangchainInstrumentor().instrument(tracer_provider=tracers)
+    perform(langgraph_calls.ALL, tracers.shutdown, inside="handle")
