@@ -223,6 +223,39 @@ def test_usage_that_stands_in_json_objects_is_read_as_any_other(store: Store, at
     assert (said.input_tokens, said.output_tokens, said.cache_read_input_tokens) == (100, 9, 60)
 
 
+@pytest.mark.parametrize(
+    ("details", "written"),
+    [
+        ({"cache_creation": 0, "ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 4}, 14),
+        ({"cache_creation": 14, "ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 4}, 14),
+        ({"cache_creation": 14}, 14),
+        ({"ephemeral_1h_input_tokens": 4}, 4),
+        ({"cache_read": 3}, None),
+    ],
+)
+def test_what_was_written_to_the_cache_for_a_time_is_written_and_not_more_than_that(
+    store: Store, details: dict[str, int], written: int | None
+) -> None:
+    usage = {"input_tokens": 100, "output_tokens": 9, "input_token_details": details}
+
+    assert row(store, {"langsmith.usage_metadata": json.dumps(usage)}).cache_write_input_tokens == written
+
+
+def test_agents_and_tools_of_langfuse_are_named_by_their_spans(store: Store) -> None:
+    tool = row(store, {"langfuse.observation.type": "tool"}, name="look_up")
+    agent = row(store, {"langfuse.observation.type": "agent"}, name="support")
+    other = row(store, {"openinference.span.kind": "TOOL"}, name="work")
+
+    assert (tool.tool_name, agent.agent_name, other.tool_name) == ("look_up", "support", "")
+
+
+def test_the_model_that_openinference_was_asked_for_is_among_its_parameters(store: Store) -> None:
+    said = row(store, {"llm.invocation_parameters": '{"model": "gpt-5", "n": 1}', "llm.model_name": "gpt-5-2025-08-07"})
+
+    assert (said.request_model, said.response_model) == ("gpt-5", "gpt-5-2025-08-07")
+    assert row(store, {"llm.model_name": "gpt-5"}).request_model == "gpt-5"
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"input": {"input": {}}}', "{'input'", '"', '{"input": "many"}', "null"])
 def test_what_should_be_an_object_and_is_none_says_nothing(store: Store, text: str) -> None:
     said = row(store, {"langfuse.observation.usage_details": text, "gen_ai.usage.output_tokens": 9})

@@ -21,6 +21,8 @@ CREATE OR REPLACE FUNCTION backtrail_scope_dialect AS (scope) -> multiIf(
   $scopes,
   '');
 
+CREATE OR REPLACE FUNCTION backtrail_names_spans AS (dialect) -> has($naming_dialects, toString(dialect));
+
 -- Whether an attribute answers, so that no later one is asked. An empty one does not, nor a framework that names itself
 -- as the provider, nor a bare word in another scope than that of the dialect that uses it.
 CREATE OR REPLACE FUNCTION backtrail_answers AS (rank, text, scope_dialect) -> rank > $object AND text != ''

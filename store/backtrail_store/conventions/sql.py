@@ -36,6 +36,7 @@ def schema() -> str:
         columns=_list(names),
         numbers=_list(range(1, len(names) + 1)),
         dialects=_list(dialect.key for dialect in table.dialects if dialect.key != ANY),
+        naming_dialects=_list(dialect.key for dialect in table.dialects if dialect.names_spans),
         scopes=",\n  ".join(_scopes(dialect) for dialect in table.dialects if dialect.scopes),
         no_providers=_list(provider.never),
         object=OBJECT,

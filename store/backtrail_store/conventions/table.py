@@ -21,6 +21,7 @@ class Dialect:
     key: str
     name: str
     scopes: tuple[str, ...] = ()
+    names_spans: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ def conventions() -> Conventions:
     table = tomllib.loads(TABLE.read_text())
     return Conventions(
         dialects=tuple(
-            Dialect(key, said["name"], tuple(said.get("scopes", ()))) for key, said in table["dialects"].items()
+            Dialect(key, said["name"], tuple(said.get("scopes", ())), said.get("names_spans", False))
+            for key, said in table["dialects"].items()
         ),
         objects=tuple(table["objects"]["attributes"]),
         payloads=tuple(table["payloads"]["attributes"]),
