@@ -24,6 +24,7 @@ from tests.factories import otlp_request, plain_span
 from tests.ingest.conftest import InboxFolder
 from tests.ingest.test_hostile_bodies import Memory, spans_received
 from tests.serving import RunningServer, running_server
+from tests.waiting import until
 
 MIB = 1 << 20
 LIMIT = 8 * MIB
@@ -62,6 +63,14 @@ def refusal_of(channel: grpc.Channel, body: bytes, **call: Any) -> grpc.Call:
         export(channel, body, **call)
     assert isinstance(caught.value, grpc.Call)
     return caught.value
+
+
+def is_refused(channel: grpc.Channel) -> bool:
+    try:
+        export(channel, BODY)
+    except grpc.RpcError:
+        return True
+    return False
 
 
 class RawCall:
@@ -224,6 +233,7 @@ async def test_t28_who_finds_no_place_is_told_to_come_again(
         with RawCall(target) as call, grpc.insecure_channel(target) as channel:
             call.http2.send_data(call.begin(), struct.pack(">BI", 0, len(BODY)) + BODY[:10])
             call.send()
+            until(lambda: is_refused(channel))  # as soon as the half has arrived
             return refusal_of(channel, BODY)
 
     async with receiving(inbox_folder, ledger) as target:

@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from backtrail_server import Settings, create_app
 from backtrail_server.auth.routes import Routes
 from backtrail_store.questions import QUERIES
-from tests.factories import START, log_record, logs_request, otlp_request, plain_span, span_id
+from tests.factories import ROOT_ID, START, log_record, logs_request, otlp_request, plain_span, span_id
 from tests.query_api.recorded import RUN_ID, failed_run, run
 from tests.security.conftest import PROTOBUF, KeyedServer
 from tests.waiting import until
@@ -36,6 +36,8 @@ QUESTIONS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", f"/api/v1/runs/{RUN_ID}/replay-bundle", {"json": {}}),
     ("GET", f"/api/v1/runs/{RUN_ID}/otlp", {}),
     ("GET", f"/api/v1/traces/{RUN_ID}", {}),
+    ("GET", f"/api/v1/traces/{RUN_ID}/messages", {}),
+    ("GET", f"/api/v1/traces/{RUN_ID}/spans/{ROOT_ID.hex()}", {}),
     ("GET", "/api/v1/models", {}),
     ("GET", "/api/v1/logs", {}),
     ("GET", "/api/v1/logs", {"params": {"trace_id": RUN_ID}}),
@@ -164,7 +166,8 @@ def test_t30_every_route_that_reads_is_among_the_questions() -> None:
     assert asked == {route.found.what for route in routes.known if route.found.access == "read"}
 
 
-SERVERS_OWN = {"names_in_spans"}  # asks which public prices to look up, and answers nobody
+# One asks which public prices to look up, and answers nobody; the other the operator, whose spans all are.
+SERVERS_OWN = {"names_in_spans", "renormalised_hours"}
 
 
 @pytest.mark.parametrize("query", sorted(QUERIES.keys() - SERVERS_OWN))

@@ -15,9 +15,9 @@ from tests.serving import running_server, serve_command
 def test_what_one_process_receives_others_answer(engine_folder: Path, tmp_path: Path) -> None:
     with (
         clickhouse_listening(engine_folder) as address,
-        running_server(tmp_path / "ingest", "--store", f"{address}/shared", "--only", "ingest") as ingest,
-        running_server(tmp_path / "query", "--store", f"{address}/shared", "--only", "query") as query,
-        running_server(tmp_path / "query", "--store", f"{address}/shared", "--only", "query") as another,
+        running_server(tmp_path / "ingest", "--store", f"{address}/only", "--only", "ingest") as ingest,
+        running_server(tmp_path / "query", "--store", f"{address}/only", "--only", "query") as query,
+        running_server(tmp_path / "query", "--store", f"{address}/only", "--only", "query") as another,
     ):
         body = otlp_request(plain_span("kept")).SerializeToString()
         assert httpx.post(f"{ingest.url}/v1/traces", content=body, headers=PROTOBUF).status_code == 200

@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
 
@@ -48,7 +49,7 @@ def test_spans_go_in_and_come_out_priced(server_store: Store) -> None:
     spans = server_store.reader.get_trace("default", TRACE_ID.hex())
 
     assert (run.span_count, run.input_tokens) == (2, 1000)
-    assert run.cost_usd == pytest.approx(0.00015)
+    assert run.cost_usd == Decimal("0.00015")
     assert spans[1].attributes["gen_ai.tool.call.result"] == "found"
     assert len(server_store.reader.get_trace_json("default", TRACE_ID.hex()).spans) == 2
 
