@@ -48,12 +48,10 @@ def package_version() -> str:
 
 
 def package_names() -> Iterator[Name]:
-    """Every provider and model that the package spells out, and each model without a provider."""
-    providers = {provider.id: provider for provider in get_snapshot().providers}
-    for provider in providers.values():
-        resold = [providers[id_] for id_ in provider.fallback_model_providers or () if id_ in providers]
-        models = {name for each in (provider, *resold) for model in each.models for name in _spellings(model)}
-        for name in sorted(models):
+    """Every provider's own models that the package spells out, and each model without a provider: what is known before
+    it is asked about. Models that others resell are learnt when they are seen: to ask of all would double a first start."""
+    for provider in get_snapshot().providers:
+        for name in sorted({name for model in provider.models for name in _spellings(model)}):
             yield from ((otel_name, name) for otel_name in _OTEL_PROVIDERS.get(provider.id, (provider.id,)))
             yield "", name
 
