@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 
 from backtrail_store.client import ClientPool
 from backtrail_store.errors import NoRoom
-from backtrail_store.migrations import digest_of_rules, schema_of, view_query
+from backtrail_store.migrations import digest_of_conventions, schema_of, view_query
 from backtrail_store.questions import QUERIES, READ_SETTINGS
 
 ROOM_LEFT = 64 << 20  # what rewriting must not take of the disk
@@ -70,7 +70,7 @@ def renormalise(clients: ClientPool, project: str, hour: datetime) -> None:
         client.command(
             f"INSERT INTO spans ({columns}) SELECT {columns} FROM ({query})", parameters=of_hour, settings=_SETTINGS
         )
-        client.command(_DONE, parameters=of_hour | {"rules": digest_of_rules()})
+        client.command(_DONE, parameters=of_hour | {"rules": digest_of_conventions()})
         if all(other.is_done for other in _hours(client, partition_id=partition_id)):
             for statement in schema_of(clients.address).on_all_nodes(
                 "OPTIMIZE TABLE spans PARTITION ID {partition_id:String} FINAL"
@@ -79,7 +79,7 @@ def renormalise(clients: ClientPool, project: str, hour: datetime) -> None:
 
 
 def _hours(client: Client, *, since: int = 0, partition_id: str = "") -> list[Hour]:
-    parameters = {"rules": digest_of_rules(), "since": since, "partition_id": partition_id}
+    parameters = {"rules": digest_of_conventions(), "since": since, "partition_id": partition_id}
     rows = client.query(QUERIES["renormalised_hours"], parameters=parameters, settings=READ_SETTINGS).result_rows
     return [Hour(project, hour.replace(tzinfo=UTC), *rest) for project, hour, *rest in rows]
 

@@ -46,22 +46,22 @@ CREATE OR REPLACE FUNCTION backtrail_ranks AS (keys) -> arrayMap(key -> backtrai
 
 -- Whatever is done with each object is done within one function: in spans without objects, which are most, it then
 -- works on nothing.
-CREATE OR REPLACE FUNCTION backtrail_answers_of_members AS (keys, texts, scope_dialect) -> arrayFlatten(arrayMap(
+CREATE OR REPLACE FUNCTION backtrail_answers_of_members AS (keys, texts, ranks, scope_dialect) -> arrayFlatten(arrayMap(
   object -> arrayFilter(x -> backtrail_answers(x.1, x.2, scope_dialect), arrayMap(
     x -> tuple(backtrail_rank(x.1), backtrail_unquoted(x.2)), backtrail_all_members([object]))),
-  arrayFilter((x, rank) -> rank = $object, arrayZip(keys, texts), backtrail_ranks(keys))));
+  arrayFilter((x, rank) -> rank = $object, arrayZip(keys, texts), ranks)));
 
--- Rank and text of what is asked for among a span's attributes, in the order in which it is asked.
-CREATE OR REPLACE FUNCTION backtrail_answers_of AS (keys, texts, scope_dialect) -> arraySort(x -> x.1, arrayConcat(
-  arrayZip(
-    arrayFilter((rank, text) -> backtrail_answers(rank, text, scope_dialect), backtrail_ranks(keys), texts),
-    arrayMap(x -> backtrail_unquoted(x), arrayFilter((text, rank) -> backtrail_answers(rank, text, scope_dialect), texts, backtrail_ranks(keys)))),
-  backtrail_answers_of_members(keys, texts, scope_dialect)));
+-- Rank and text of what is asked for among a span's attributes, in the order in which it is asked. ClickHouse analyses a
+-- view at every insert, so what is long stands in it once: `ranks` are those of the keys, `flags` tell who answers.
+CREATE OR REPLACE FUNCTION backtrail_answer_flags AS (ranks, texts, scope_dialect) -> arrayMap(
+  (rank, text) -> backtrail_answers(rank, text, scope_dialect), ranks, texts);
 
--- One of the columns, from the answers as a map.
-CREATE OR REPLACE FUNCTION backtrail_said AS (canonical, column) -> canonical[transform(column,
-  $columns,
-  $numbers, toUInt8(0))];
+CREATE OR REPLACE FUNCTION backtrail_answers_of AS (keys, texts, ranks, flags, scope_dialect) -> arraySort(x -> x.1, arrayConcat(
+  arrayZip(backtrail_with(ranks, flags), arrayMap(x -> backtrail_unquoted(x), backtrail_with(texts, flags))),
+  backtrail_answers_of_members(keys, texts, ranks, scope_dialect)));
+
+-- A column each, from the answers as a map by their numbers.
+$columns
 
 CREATE OR REPLACE FUNCTION backtrail_says_kind AS (rank) -> rank <= $last_kind;
 

@@ -11,7 +11,7 @@ from importlib import resources
 from string import Template
 
 from backtrail_store.cluster import quoted
-from backtrail_store.conventions.table import ANY, STEP_KIND, Conventions, Dialect, Source, conventions
+from backtrail_store.conventions.table import ANY, STEP_KIND, Column, Conventions, Dialect, Source, conventions
 
 FUNCTIONS = resources.files("backtrail_store.conventions") / "functions.sql"
 HEAD = "-- Made of conventions.toml and functions.sql by `make conventions`.\n\n"
@@ -28,13 +28,11 @@ def schema() -> str:
     provider = table.column("provider_name")
     spellings = {name: name for name in provider.names} | dict(provider.known_as)
     reasons = table.column("finish_reasons").known_as
-    names = [column.name for column in table.columns]
     return HEAD + Template(FUNCTIONS.read_text()).substitute(
         payloads=", ".join(map(quoted, table.payloads)),
         attributes=_list(ranks),
         ranks=_list(ranks.values()),
-        columns=_list(names),
-        numbers=_list(range(1, len(names) + 1)),
+        columns="\n".join(_column(number, column) for number, column in enumerate(table.columns, 1)),
         dialects=_list(dialect.key for dialect in table.dialects if dialect.key != ANY),
         naming_dialects=_list(dialect.key for dialect in table.dialects if dialect.names_spans),
         scopes=",\n  ".join(_scopes(dialect) for dialect in table.dialects if dialect.scopes),
@@ -57,6 +55,10 @@ def _ranks(table: Conventions) -> Iterator[tuple[str, int]]:
         place = ORDER * order + DIALECT * dialects[source.dialect] + COLUMN * columns[column]
         yield source.attribute, place + _mind(column, source)
     yield from ((attribute, OBJECT) for attribute in table.objects)
+
+
+def _column(number: int, column: Column) -> str:
+    return f"CREATE OR REPLACE FUNCTION backtrail_said_{column.name} AS (canonical) -> canonical[{number}];"
 
 
 def _mind(column: str, source: Source) -> int:

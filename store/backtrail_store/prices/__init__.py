@@ -1,5 +1,5 @@
 """What models cost: from the genai-prices package, and from users, by the names that spans say.
 
 genai-prices → package ─┐
-users        → rules   ─┴→ table → model_prices → dictionary → spans.cost_usd
+users        → rules   ─┴→ table → model_prices → dictionary → backtrail_cost
 """

@@ -49,7 +49,7 @@ def package_version() -> str:
 
 def package_names() -> Iterator[Name]:
     """Every provider's own models that the package spells out, and each model without a provider: what is known before
-    it is asked about. Models that others resell are learnt when they are seen: to ask of all would double a first start."""
+    it is asked about. Models that others resell are learnt when they are seen, so that a first start is short."""
     for provider in get_snapshot().providers:
         for name in sorted({name for model in provider.models for name in _spellings(model)}):
             yield from ((otel_name, name) for otel_name in _OTEL_PROVIDERS.get(provider.id, (provider.id,)))

@@ -1,6 +1,6 @@
 """The price table: every name that has a price, kept as the package and the users say.
 
-    package, rules → **table** → model_prices → dictionary → spans.cost_usd
+    package, rules → **table** → model_prices → dictionary → backtrail_cost
 
 Names that the package spells out have their rows from the start; others, known by a pattern of the package or of a
 user, get theirs when a span has brought them. Whatever changes a price writes all rows that it is about, and from then

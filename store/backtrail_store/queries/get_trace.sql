@@ -1,6 +1,9 @@
 -- All spans of a trace or those of some ids, the newest version of each; bounded by the hours in which its index finds it. An outline has
 -- what a tree shows: all attributes of runs and agents only, of other spans their status, and nothing that is a list.
 WITH
+  backtrail_price_key(project, provider_name, request_model, response_model, start_time, input_tokens, output_tokens) AS price_key,
+  backtrail_cost_parts(price_key, provider_name, start_time, input_tokens, output_tokens, cache_read_input_tokens,
+    cache_write_input_tokens, reasoning_output_tokens, input_audio_tokens, output_audio_tokens) AS cost_parts,
   {outline:Bool} AND parent_span_id != '' AND backtrail_kind NOT IN ('run', 'agent') AS bare,
   (SELECT min(start_time) FROM spans WHERE project = {project:String} AND trace_id = {trace_id:String}) AS first,
   (SELECT max(start_time) FROM spans WHERE project = {project:String} AND trace_id = {trace_id:String}) AS last
@@ -59,7 +62,7 @@ SELECT
   input_audio_tokens,
   output_audio_tokens,
   reported_cost_usd,
-  cost_usd,
+  backtrail_cost_usd(cost_parts, reported_cost_usd) AS cost_usd,
   error_type,
   step_key,
   seq,

@@ -1,9 +1,14 @@
 -- Each provider and model that used tokens or was asked in this time, by the name that its price is looked up by. Of
 -- two spans of which one lies directly in the other and both tell of usage only the inner counts: they tell of the same.
 WITH calls AS (
+  WITH
+    backtrail_price_key(project, provider_name, request_model, response_model, start_time, input_tokens, output_tokens) AS price_key,
+    backtrail_cost_parts(price_key, provider_name, start_time, input_tokens, output_tokens, cache_read_input_tokens,
+      cache_write_input_tokens, reasoning_output_tokens, input_audio_tokens, output_audio_tokens) AS cost_parts
   SELECT
     project, trace_id, span_id, parent_span_id, start_time, provider_name, request_model, response_model,
-    input_tokens, output_tokens, reported_cost_usd, replayed, price_key, cost_usd,
+    input_tokens, output_tokens, reported_cost_usd, replayed, price_key,
+    backtrail_cost_usd(cost_parts, reported_cost_usd) AS cost_usd,
     input_tokens IS NOT NULL OR output_tokens IS NOT NULL AS has_usage
   FROM spans FINAL
   WHERE project = {project:String}

@@ -17,9 +17,13 @@ SELECT
     groupArrayIf(tuple(toUnixTimestamp64Nano(start_time), duration_ns, scope_name, request_model, response_model, response_id), is_telling),
     []) AS tellings
 FROM (
+  WITH
+    backtrail_price_key(project, provider_name, request_model, response_model, start_time, input_tokens, output_tokens) AS price_key,
+    backtrail_cost_parts(price_key, provider_name, start_time, input_tokens, output_tokens, cache_read_input_tokens,
+      cache_write_input_tokens, reasoning_output_tokens, input_audio_tokens, output_audio_tokens) AS cost_parts
   SELECT
     *,
-    cost_usd,
+    backtrail_cost_usd(cost_parts, reported_cost_usd) AS cost_usd,
     backtrail_kind IN ('state', 'checkpoint', 'effect', 'process') AS is_record,
     NOT is_pending AND NOT is_record AS has_ended,
     step_kind IN {model_step_kinds:Array(String)} AND backtrail_kind NOT IN {kinds_without_call:Array(String)} AS is_call,

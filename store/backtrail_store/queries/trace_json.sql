@@ -42,6 +42,11 @@ SELECT
   toUnixTimestamp64Nano(start_time) AS start_time_unix_nano,
   toUnixTimestamp64Nano(received_time) AS received_unix_nano
 FROM (
+  WITH
+    backtrail_price_key(project, provider_name, request_model, response_model, start_time, input_tokens, output_tokens) AS price_key,
+    backtrail_cost_parts(price_key, provider_name, start_time, input_tokens, output_tokens, cache_read_input_tokens,
+      cache_write_input_tokens, reasoning_output_tokens, input_audio_tokens, output_audio_tokens) AS cost_parts,
+    backtrail_cost(cost_parts, reported_cost_usd, price_key) AS cost
   SELECT *, toJSONString(CAST(tuple(
     span_id, nullIf(parent_span_id, ''), name, kind, tuple(status_code, status_message),
     toUnixTimestamp64Nano(start_time), toUnixTimestamp64Nano(start_time) + duration_ns,
@@ -57,7 +62,7 @@ FROM (
     nullIf(response_id, ''), finish_reasons, time_to_first_token_ns,
     input_tokens, output_tokens, cache_read_input_tokens, cache_write_input_tokens, reasoning_output_tokens,
     input_audio_tokens, output_audio_tokens,
-    reported_cost_usd, cost.total, cost, nullIf(error_type, ''), nullIf(step_key, ''), seq, replayed),
+    reported_cost_usd, cost.7, cost, nullIf(error_type, ''), nullIf(step_key, ''), seq, replayed),
     'Tuple(span_id String, parent_span_id Nullable(String), name String, kind String,
       status Tuple(code String, message String), start_time_unix_nano Int64, end_time_unix_nano Int64,
       start_time String, end_time String, duration_ns UInt64, is_pending Bool, service_name String,

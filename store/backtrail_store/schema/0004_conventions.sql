@@ -61,22 +61,57 @@ CREATE OR REPLACE FUNCTION backtrail_ranks AS (keys) -> arrayMap(key -> backtrai
 
 -- Whatever is done with each object is done within one function: in spans without objects, which are most, it then
 -- works on nothing.
-CREATE OR REPLACE FUNCTION backtrail_answers_of_members AS (keys, texts, scope_dialect) -> arrayFlatten(arrayMap(
+CREATE OR REPLACE FUNCTION backtrail_answers_of_members AS (keys, texts, ranks, scope_dialect) -> arrayFlatten(arrayMap(
   object -> arrayFilter(x -> backtrail_answers(x.1, x.2, scope_dialect), arrayMap(
     x -> tuple(backtrail_rank(x.1), backtrail_unquoted(x.2)), backtrail_all_members([object]))),
-  arrayFilter((x, rank) -> rank = 3, arrayZip(keys, texts), backtrail_ranks(keys))));
+  arrayFilter((x, rank) -> rank = 3, arrayZip(keys, texts), ranks)));
 
--- Rank and text of what is asked for among a span's attributes, in the order in which it is asked.
-CREATE OR REPLACE FUNCTION backtrail_answers_of AS (keys, texts, scope_dialect) -> arraySort(x -> x.1, arrayConcat(
-  arrayZip(
-    arrayFilter((rank, text) -> backtrail_answers(rank, text, scope_dialect), backtrail_ranks(keys), texts),
-    arrayMap(x -> backtrail_unquoted(x), arrayFilter((text, rank) -> backtrail_answers(rank, text, scope_dialect), texts, backtrail_ranks(keys)))),
-  backtrail_answers_of_members(keys, texts, scope_dialect)));
+-- Rank and text of what is asked for among a span's attributes, in the order in which it is asked. ClickHouse analyses a
+-- view at every insert, so what is long stands in it once: `ranks` are those of the keys, `flags` tell who answers.
+CREATE OR REPLACE FUNCTION backtrail_answer_flags AS (ranks, texts, scope_dialect) -> arrayMap(
+  (rank, text) -> backtrail_answers(rank, text, scope_dialect), ranks, texts);
 
--- One of the columns, from the answers as a map.
-CREATE OR REPLACE FUNCTION backtrail_said AS (canonical, column) -> canonical[transform(column,
-  ['agent_name', 'agent_id', 'workflow_name', 'prompt_name', 'prompt_version', 'release', 'tags', 'entity_name', 'tool_name', 'tool_call_id', 'conversation_id', 'user_id', 'environment', 'error_type', 'provider_name', 'request_model', 'model_name', 'response_model', 'response_id', 'finish_reasons', 'seconds_to_first_token', 'milliseconds_to_first_token', 'first_token_time', 'input_tokens', 'uncached_input_tokens', 'output_tokens', 'visible_output_tokens', 'total_tokens', 'cache_read_input_tokens', 'cache_write_input_tokens', 'cache_5m_input_tokens', 'cache_1h_input_tokens', 'reasoning_output_tokens', 'input_audio_tokens', 'output_audio_tokens', 'reported_cost_usd'],
-  [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36], toUInt8(0))];
+CREATE OR REPLACE FUNCTION backtrail_answers_of AS (keys, texts, ranks, flags, scope_dialect) -> arraySort(x -> x.1, arrayConcat(
+  arrayZip(backtrail_with(ranks, flags), arrayMap(x -> backtrail_unquoted(x), backtrail_with(texts, flags))),
+  backtrail_answers_of_members(keys, texts, ranks, scope_dialect)));
+
+-- A column each, from the answers as a map by their numbers.
+CREATE OR REPLACE FUNCTION backtrail_said_agent_name AS (canonical) -> canonical[1];
+CREATE OR REPLACE FUNCTION backtrail_said_agent_id AS (canonical) -> canonical[2];
+CREATE OR REPLACE FUNCTION backtrail_said_workflow_name AS (canonical) -> canonical[3];
+CREATE OR REPLACE FUNCTION backtrail_said_prompt_name AS (canonical) -> canonical[4];
+CREATE OR REPLACE FUNCTION backtrail_said_prompt_version AS (canonical) -> canonical[5];
+CREATE OR REPLACE FUNCTION backtrail_said_release AS (canonical) -> canonical[6];
+CREATE OR REPLACE FUNCTION backtrail_said_tags AS (canonical) -> canonical[7];
+CREATE OR REPLACE FUNCTION backtrail_said_entity_name AS (canonical) -> canonical[8];
+CREATE OR REPLACE FUNCTION backtrail_said_tool_name AS (canonical) -> canonical[9];
+CREATE OR REPLACE FUNCTION backtrail_said_tool_call_id AS (canonical) -> canonical[10];
+CREATE OR REPLACE FUNCTION backtrail_said_conversation_id AS (canonical) -> canonical[11];
+CREATE OR REPLACE FUNCTION backtrail_said_user_id AS (canonical) -> canonical[12];
+CREATE OR REPLACE FUNCTION backtrail_said_environment AS (canonical) -> canonical[13];
+CREATE OR REPLACE FUNCTION backtrail_said_error_type AS (canonical) -> canonical[14];
+CREATE OR REPLACE FUNCTION backtrail_said_provider_name AS (canonical) -> canonical[15];
+CREATE OR REPLACE FUNCTION backtrail_said_request_model AS (canonical) -> canonical[16];
+CREATE OR REPLACE FUNCTION backtrail_said_model_name AS (canonical) -> canonical[17];
+CREATE OR REPLACE FUNCTION backtrail_said_response_model AS (canonical) -> canonical[18];
+CREATE OR REPLACE FUNCTION backtrail_said_response_id AS (canonical) -> canonical[19];
+CREATE OR REPLACE FUNCTION backtrail_said_finish_reasons AS (canonical) -> canonical[20];
+CREATE OR REPLACE FUNCTION backtrail_said_seconds_to_first_token AS (canonical) -> canonical[21];
+CREATE OR REPLACE FUNCTION backtrail_said_milliseconds_to_first_token AS (canonical) -> canonical[22];
+CREATE OR REPLACE FUNCTION backtrail_said_first_token_time AS (canonical) -> canonical[23];
+CREATE OR REPLACE FUNCTION backtrail_said_input_tokens AS (canonical) -> canonical[24];
+CREATE OR REPLACE FUNCTION backtrail_said_uncached_input_tokens AS (canonical) -> canonical[25];
+CREATE OR REPLACE FUNCTION backtrail_said_output_tokens AS (canonical) -> canonical[26];
+CREATE OR REPLACE FUNCTION backtrail_said_visible_output_tokens AS (canonical) -> canonical[27];
+CREATE OR REPLACE FUNCTION backtrail_said_total_tokens AS (canonical) -> canonical[28];
+CREATE OR REPLACE FUNCTION backtrail_said_cache_read_input_tokens AS (canonical) -> canonical[29];
+CREATE OR REPLACE FUNCTION backtrail_said_cache_write_input_tokens AS (canonical) -> canonical[30];
+CREATE OR REPLACE FUNCTION backtrail_said_cache_5m_input_tokens AS (canonical) -> canonical[31];
+CREATE OR REPLACE FUNCTION backtrail_said_cache_1h_input_tokens AS (canonical) -> canonical[32];
+CREATE OR REPLACE FUNCTION backtrail_said_reasoning_output_tokens AS (canonical) -> canonical[33];
+CREATE OR REPLACE FUNCTION backtrail_said_input_audio_tokens AS (canonical) -> canonical[34];
+CREATE OR REPLACE FUNCTION backtrail_said_output_audio_tokens AS (canonical) -> canonical[35];
+CREATE OR REPLACE FUNCTION backtrail_said_reported_cost_usd AS (canonical) -> canonical[36];
 
 CREATE OR REPLACE FUNCTION backtrail_says_kind AS (rank) -> rank <= 183808;
 

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS span_in (
   flags UInt32,
   flagged LowCardinality(String),
   task_chain Array(String),
+  scope_dialect LowCardinality(String),
   -- Rank and text of what is asked for among the attributes, in the order in which it is asked: see conventions.
   answers Array(Tuple(UInt32, String)),
   attributes Map(LowCardinality(String), String),

@@ -7,10 +7,16 @@ WITH
   arrayJoin(scope_spans.spans) AS span,
   span.attributes.key AS keys,
   arrayMap(x -> backtrail_text(x), span.attributes.value) AS texts,
+  backtrail_ranks(keys) AS ranks,
+  backtrail_scope_dialect(scope_spans.scope_name) AS scope_dialect,
   backtrail_payload_flags(keys, texts) AS are_payloads,
   -- A span that has only begun stands in for the one that will end. Logfire's has an id of its own, below the real one.
   attributes['backtrail.kind'] = 'pending' AS is_pending,
   attributes['logfire.span_type'] = 'pending_span' AS is_pending_of_logfire,
+  multiIf(
+    is_pending, attributes['backtrail.pending.parent'],
+    is_pending_of_logfire, attributes['logfire.pending_parent_id'],
+    lower(hex(span.parent_span_id))) AS parent,
   -- Partitions are dates and end in 2149: a later time would fail the whole insert.
   least(span.start_time_unix_nano, 5617000000000000000) AS start,
   least(span.end_time_unix_nano, 5617000000000000000) AS end,
@@ -30,10 +36,7 @@ SELECT
     is_pending, attributes['backtrail.pending.of'],
     is_pending_of_logfire, lower(hex(span.parent_span_id)),
     lower(hex(span.span_id))) AS span_id,
-  replaceRegexpOne(multiIf(
-    is_pending, attributes['backtrail.pending.parent'],
-    is_pending_of_logfire, attributes['logfire.pending_parent_id'],
-    lower(hex(span.parent_span_id))), '^0+$', '') AS parent_span_id,
+  if(parent = '0000000000000000', '', parent) AS parent_span_id,
   span.name AS name,
   span.kind AS kind,
   span.status_code AS status_code,
@@ -50,7 +53,8 @@ SELECT
   span.flags AS flags,
   concat(attributes['backtrail.flagged'], if(odd_time != '' AND attributes['backtrail.flagged'] != '', '; ', ''), odd_time) AS flagged,
   arrayFirst(x -> x.key = 'backtrail.task.chain', span.attributes).value.array_value_values_string_value AS task_chain,
-  backtrail_answers_of(keys, texts, backtrail_scope_dialect(scope_spans.scope_name)) AS answers,
+  scope_dialect,
+  backtrail_answers_of(keys, texts, ranks, backtrail_answer_flags(ranks, texts, scope_dialect), scope_dialect) AS answers,
   mapFromArrays(backtrail_without(keys, are_payloads), backtrail_without(texts, are_payloads)) AS attributes,
   backtrail_types(span.attributes) AS attribute_types,
   mapFromArrays(backtrail_with(keys, are_payloads), arrayMap(x -> backtrail_payload(x), payload_texts)) AS payloads,
