@@ -34,7 +34,7 @@ _RULE = re.compile(r"CREATE (?:OR REPLACE FUNCTION|MATERIALIZED VIEW IF NOT EXIS
 _VIEW = re.compile(
     r"CREATE MATERIALIZED VIEW IF NOT EXISTS (?P<name>\w+) TO (?P<target>\w+) AS\s(?P<query>.*)", re.DOTALL
 )
-_CONVENTIONS = ("0004_conventions", "0004_functions", "0007_spans_view")
+CONVENTIONS = ("0004_conventions", "0004_functions", "0007_spans_view")
 _REMEMBER = "INSERT INTO schema_migrations (name, sha256) VALUES ({name:String}, {sha256:String})"
 
 
@@ -140,7 +140,7 @@ def digest(name: str) -> str:
 @cache
 def digest_of_conventions() -> str:
     """What is said of how attributes become columns."""
-    return sha256(" ".join(map(digest, _CONVENTIONS)).encode()).hexdigest()
+    return sha256(" ".join(map(digest, CONVENTIONS)).encode()).hexdigest()
 
 
 def is_rule(name: str) -> bool:

@@ -3,8 +3,8 @@
     spans, contents → stored_spans.sql → the query of spans_view → **renormalisation** → spans
 
 The new rows have the keys and versions of those they replace, and of equal versions the one stored last counts. Which
-hours are done under which rules is remembered, so that whoever asks again goes on where it was left. When a week is
-done, its files are merged, and hold each span once.
+hours are done under which rules is remembered, so that whoever asks again goes on where it was left; what was received
+under the present ones needs nothing. When a week is done, its files are merged, and hold each span once.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 
 from backtrail_store.client import ClientPool
 from backtrail_store.errors import NoRoom
-from backtrail_store.migrations import digest_of_conventions, schema_of, view_query
+from backtrail_store.migrations import CONVENTIONS, digest_of_conventions, schema_of, view_query
 from backtrail_store.questions import QUERIES, READ_SETTINGS
 
 ROOM_LEFT = 64 << 20  # what rewriting must not take of the disk
@@ -79,7 +79,12 @@ def renormalise(clients: ClientPool, project: str, hour: datetime) -> None:
 
 
 def _hours(client: Client, *, since: int = 0, partition_id: str = "") -> list[Hour]:
-    parameters = {"rules": digest_of_conventions(), "since": since, "partition_id": partition_id}
+    parameters = {
+        "rules": digest_of_conventions(),
+        "conventions": list(CONVENTIONS),
+        "since": since,
+        "partition_id": partition_id,
+    }
     rows = client.query(QUERIES["renormalised_hours"], parameters=parameters, settings=READ_SETTINGS).result_rows
     return [Hour(project, hour.replace(tzinfo=UTC), *rest) for project, hour, *rest in rows]
 

@@ -1,6 +1,7 @@
 """When rules change: views take the new ones without a gap, and stored spans are made anew under them."""
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -120,6 +121,16 @@ def test_other_rules_begin_from_the_start(store: Store) -> None:
 
     assert renormalise_all(store) == 1
     assert (tokens(store), stored_rows(store)) == ({"1": 1}, 1)
+
+
+def test_spans_that_came_under_the_present_rules_need_nothing(store: Store) -> None:
+    store.migrate()
+    store.insert(batch_of(otlp_request(call(1)), received=time.time_ns()))
+
+    assert [hour.is_done for hour in store.list_hours(since=EVER)] == [True]
+
+    store.insert(batch_of(otlp_request(call(2))))  # of an old inbox, say
+    assert [hour.is_done for hour in store.list_hours(since=EVER)] == [False]
 
 
 def test_only_hours_since_a_moment_are_named(store: Store) -> None:
