@@ -67,10 +67,8 @@ def test_a_call_is_told_in_the_same_messages(
     ]
     assert told == SAID
     [answer] = turn.output_messages
-    assert (answer.role, answer.finish_reason, answer.parts[0].get("content")) == (
-        "assistant",
-        "stop",
-        "You said: which?",
-    )
+    [asked] = answer.parts
+    assert (answer.role, answer.finish_reason, asked.type) == ("assistant", "tool_call", "tool_call")
+    assert (asked.get("name"), asked.get("arguments")) == ("search", {"q": "Paris"})
     assert span.messages_from["input_messages"]["source"] == source
     assert [(tool["name"], tool["description"]) for tool in span.tool_definitions] == [("search", "finds")]
